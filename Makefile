@@ -1,0 +1,36 @@
+# Every target works from an empty checkout: the first one builds .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+BENCH_READY := .venv/.bench-ready
+
+.PHONY: demo test test-slow lint bench docs
+
+demo: $(READY)  ## Write a Parquet dataset, fit and search over it, predict.
+	$(BIN)/python examples/quickstart.py
+
+test: $(READY)  ## Everything but the slow tests, doctests included.
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(READY)  ## The slow tests alone.
+	$(BIN)/python -m pytest -m "slow and not bench" $(ARGS)
+
+lint: $(READY)  ## Format, lint and types.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(BENCH_READY)  ## Benchmarks against peers; rewrites the tables of docs/benchmarks.md.
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+docs: $(READY)  ## HTML pages in docs/_build/html; a warning is an error.
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[all,docs,test]"
+	touch $@
+
+$(BENCH_READY): $(READY)
+	$(BIN)/python -m pip install -c constraints.txt -e ".[bench]"
+	touch $@

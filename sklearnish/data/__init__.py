@@ -1,0 +1,10 @@
+"""Rows in, batches out."""
+
+from sklearnish.data._batch import Batch
+from sklearnish.data._dataset import Dataset
+from sklearnish.data._loader import Loader
+from sklearnish.data._report import PipelineReport
+from sklearnish.data._scan import as_dataset, scan_parquet
+from sklearnish.data._transforms import per_batch
+
+__all__ = ["Batch", "Dataset", "Loader", "PipelineReport", "as_dataset", "per_batch", "scan_parquet"]

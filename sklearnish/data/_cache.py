@@ -1,0 +1,358 @@
+"""Tables in an Arrow file on disk, memory-mapped: any rows are cheap, nothing is decoded.
+
+A format that is slow to read (CSV) or whose blocks are too large or too uniform (huge or
+label-sorted Parquet row groups) is written here once and read from here ever after.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sklearnish.data import _arrow
+from sklearnish.data._files import (
+    DatasetChangedError,
+    HandlePool,
+    Manifest,
+    atomic_path,
+    cache_folder,
+    check_free_space,
+    file_lock,
+)
+from sklearnish.data._source import Column, Field, IntArray, Source
+
+_FORMAT = 1  # raise it when files written before must not be read any more
+_BATCH_NBYTES = 256 * 1024
+_BATCH_ROWS = (256, 65_536)
+
+
+def rows_per_batch(row_nbytes: float) -> int:
+    """Choose how many rows make a batch of about 256 KiB."""
+    low, high = _BATCH_ROWS
+    return int(min(max(_BATCH_NBYTES // max(row_nbytes, 1.0), low), high))
+
+
+def write_cache(
+    path: str | os.PathLike[str],
+    batches: Iterable[Any],
+    types: Mapping[str, Any],
+    *,
+    batch_rows: int | None = None,
+) -> None:
+    """Write record batches into an Arrow file of small batches of equal length.
+
+    The file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    batches : iterable of pyarrow.RecordBatch or pyarrow.Table
+        The rows, in pieces of any length that have the columns of ``types``.
+    types : mapping of str to pyarrow.DataType
+        Names and types to write; values are cast to them, dictionaries to their values.
+    batch_rows : int, default=None
+        Rows of a batch; None chooses about 256 KiB from the width of the first piece.
+
+    Raises
+    ------
+    OSError
+        The disk is full.
+    """
+    schema = pa.schema([(name, _arrow.plain(dtype)) for name, dtype in types.items()])
+    with atomic_path(path) as temporary:
+        try:
+            with pa.ipc.new_file(str(temporary), schema) as writer:
+                for batch in _equal_batches(batches, schema, batch_rows):
+                    writer.write_batch(batch)
+        except OSError as error:
+            raise OSError(error.errno, f"{path} could not be written: {error}") from error
+
+
+def _equal_batches(pieces: Iterable[Any], schema: Any, n_rows: int | None) -> Iterator[Any]:
+    """Cut and join pieces to batches of ``n_rows``; the last may be shorter."""
+    held: list[Any] = []
+    n_held = 0
+    for piece in pieces:
+        if not piece.num_rows:
+            continue
+        table = _as_table(piece, schema)
+        n_rows = n_rows or rows_per_batch(table.nbytes / table.num_rows)
+        held.append(table)
+        n_held += table.num_rows
+        if n_held >= n_rows:
+            whole = n_held - n_held % n_rows
+            table = pa.concat_tables(held)
+            yield from _batches(table.slice(0, whole), n_rows)
+            held, n_held = [table.slice(whole)], n_held - whole
+    if n_held:
+        yield from _batches(pa.concat_tables(held), n_held)
+
+
+def _as_table(piece: Any, schema: Any) -> Any:
+    """Make a table of the wanted columns and types."""
+    columns = []
+    for field in schema:
+        column = piece.column(field.name)
+        columns.append(column if column.type == field.type else column.cast(field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _batches(table: Any, n_rows: int) -> Iterator[Any]:
+    """Cut a table whose length is a multiple of ``n_rows``."""
+    for start in range(0, table.num_rows, n_rows):
+        piece = table.slice(start, n_rows).combine_chunks()
+        yield pa.RecordBatch.from_arrays(
+            [_one_chunk(column) for column in piece.columns], schema=table.schema
+        )
+
+
+def _one_chunk(column: Any) -> Any:
+    """Return the single chunk of a column."""
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+class CacheSource(Source):
+    """A table in an Arrow file that ``write_cache`` wrote, memory-mapped.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    name : str, default=None
+        What errors call the table; None for the path.
+    origin : Source, default=None
+        What the file was made from: rows are named as there, and its files are watched too.
+
+    Attributes
+    ----------
+    rows_read, blocks_read : int
+        Rows and blocks that this object has read so far.
+
+    Raises
+    ------
+    ValueError
+        The file is not one that ``write_cache`` wrote.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], name: str | None = None, origin: Source | None = None
+    ) -> None:
+        self.name = name or (origin.name if origin else os.fspath(path))
+        self._origin = origin
+        self._manifest = Manifest.of(path)
+        self.path = self._manifest.path
+        with pa.memory_map(self.path) as file:
+            reader = _open_reader(file, self.path)
+            self._types: dict[str, Any] = {field.name: field.type for field in reader.schema}
+            n_blocks = reader.num_record_batches
+            self._batch_rows = reader.get_batch(0).num_rows if n_blocks else 1
+            last = reader.get_batch(n_blocks - 1).num_rows if n_blocks else 1
+            self.n_rows = self._batch_rows * (n_blocks - 1) + last
+        self._row_nbytes = self._manifest.size / max(self.n_rows, 1)
+        self._start()
+
+    def _start(self) -> None:
+        """Begin with no open file and what follows from the pickled state."""
+        self.schema: dict[str, Field] = {n: _arrow.to_field(t) for n, t in self._types.items()}
+        n_blocks = -(-self.n_rows // self._batch_rows)
+        offsets = np.arange(n_blocks + 1, dtype=np.int64) * self._batch_rows
+        self.blocks: IntArray = np.minimum(offsets, self.n_rows)
+        self._handles: HandlePool[tuple[str, ...], Any] = HandlePool(_Opener(self.path), 8)
+        self.rows_read = self.blocks_read = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the path and the schema."""
+        state = self.__dict__.copy()
+        for name in ("schema", "blocks", "_handles", "rows_read", "blocks_read"):
+            del state[name]
+        state["_types"] = pa.schema(list(self._types.items()))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up the pickled state; the file is opened when rows are read."""
+        self.__dict__.update(state)
+        self._types = {field.name: field.type for field in state["_types"]}
+        self._start()
+
+    def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
+        """Read some columns of ascending rows; whole stretches are not copied."""
+        self._manifest.check()
+        pieces = []
+        with self._handles.borrow(tuple(dict.fromkeys(columns))) as reader:
+            for block, local in _arrow.runs(rows, self.blocks):
+                batch = reader.get_batch(block)
+                pieces.append(_arrow.pick(batch, local))
+                self.blocks_read += 1
+                self.rows_read += batch.num_rows
+        return _arrow.join(pieces, {name: self._types[name] for name in columns})
+
+    def iter_batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """Yield record batches of all rows in order."""
+        self._manifest.check()
+        with self._handles.borrow(tuple(columns)) as reader:
+            for block in range(reader.num_record_batches):
+                yield reader.get_batch(block)
+
+    def arrow_types(self, columns: Sequence[str]) -> dict[str, Any]:
+        """Return the Arrow types of some columns."""
+        return {name: self._types[name] for name in columns}
+
+    def row_nbytes(self, columns: Sequence[str] | None = None) -> float:
+        """Estimate the bytes of a row in memory (text counts a mean over all columns)."""
+        if columns is None:
+            return self._row_nbytes
+        widths = [_arrow.width(self._types[name]) for name in columns]
+        return sum(self._row_nbytes if w is None else w for w in widths)
+
+    def block_nbytes(self, columns: Sequence[str] | None = None) -> int:
+        """Estimate the bytes of the largest block in memory."""
+        return int(self._batch_rows * self.row_nbytes(columns))
+
+    def row_name(self, row: int) -> str:
+        """Say where a row was before it was cached."""
+        return self._origin.row_name(row) if self._origin else super().row_name(row)
+
+    def manifests(self) -> list[Manifest]:
+        """Return what the file looked like when it was opened first."""
+        return [self._manifest]
+
+    def check_unchanged(self) -> None:
+        """Raise DatasetChangedError if the file, or one that it was made from, changed."""
+        self._manifest.check()
+        if self._origin:
+            self._origin.check_unchanged()
+
+
+class _Opener:
+    """Opens one cache file for some columns; picklable."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __call__(self, columns: tuple[str, ...]) -> Any:
+        """Map the file."""
+        try:
+            file = pa.memory_map(self.path)
+        except OSError as error:
+            raise DatasetChangedError(f"{self.path} cannot be opened: {error}") from error
+        return _open_reader(file, self.path, columns)
+
+
+def _open_reader(file: Any, path: str, columns: tuple[str, ...] | None = None) -> Any:
+    """Open a mapped Arrow file, for some of its columns or for all; errors name it."""
+    try:
+        reader = pa.ipc.open_file(file)
+        if columns is None:
+            return reader
+        # An empty list would mean all columns.
+        wanted = [reader.schema.get_field_index(name) for name in columns] or [0]
+        options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
+        return pa.ipc.open_file(file, options=options)
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"{path} cannot be read as an Arrow file: {error} Delete it, it will be made again."
+        ) from error
+
+
+def rechunk(
+    source: Any, columns: Sequence[str] | None = None, folder: str | os.PathLike[str] | None = None
+) -> CacheSource:
+    """Copy columns of a source in files into small blocks on disk, or find the earlier copy.
+
+    The rows keep their order and so their numbers.
+
+    Parameters
+    ----------
+    source : ParquetSource or CacheSource
+        Any source with ``iter_batches``, ``arrow_types``, ``row_nbytes`` and ``manifests``.
+    columns : sequence of str, default=None
+        Names to copy; None for all.
+    folder : str or path, default=None
+        Where the copy is kept; None for the cache folder.
+
+    Returns
+    -------
+    CacheSource
+        The same rows. It watches the files of ``source`` too.
+
+    Raises
+    ------
+    OSError
+        There is too little room on the disk.
+    DatasetChangedError
+        The files of ``source`` are not the ones that were scanned.
+    """
+    names = list(source.schema) if columns is None else list(dict.fromkeys(columns))
+    manifests = source.manifests()
+    paths = [manifest.path for manifest in manifests]
+    types = source.arrow_types(names)
+    plan = Conversion(
+        Path(folder) if folder is not None else cache_folder(),
+        label=Path(paths[0]).stem,
+        request=["rechunk", paths, [[name, str(dtype)] for name, dtype in types.items()]],
+        manifests=manifests,
+    )
+
+    def make(path: Path) -> None:
+        row_nbytes = source.row_nbytes(names)
+        check_free_space(path.parent, int(row_nbytes * source.n_rows))
+        write_cache(path, source.iter_batches(names), types)
+        source.check_unchanged()
+
+    return CacheSource(plan.find_or_make(make), origin=source)
+
+
+class Conversion:
+    """A converted file in a folder: found again while its origins and options are the same.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the file is kept.
+    label : str
+        A readable beginning of its name.
+    request : list
+        What is made of which files, as JSON can hold it.
+    manifests : sequence of Manifest
+        The files that it is made of, as they are now.
+    """
+
+    def __init__(
+        self, folder: Path, label: str, request: list[Any], manifests: Sequence[Manifest]
+    ) -> None:
+        stamps = [[m.path, m.size, m.mtime_ns] for m in manifests]
+        label = re.sub(r"[^\w.-]", "_", label)[:40]
+        self._folder = folder
+        self._stem = f"{label}-{_digest([_FORMAT, request])}"
+        self.path = folder / f"{self._stem}-{_digest(stamps)}.arrow"
+
+    def find_or_make(self, make: Callable[[Path], None]) -> Path:
+        """Return the path of the file, made by ``make(path)`` if it is not there.
+
+        Of several processes one makes it and the others wait.
+        """
+        if not self.path.exists():
+            with file_lock(self._folder / self._stem):
+                if not self.path.exists():
+                    make(self.path)
+                    self._remove_stale()
+        return self.path
+
+    def _remove_stale(self) -> None:
+        """Delete what was made of the same files before they changed."""
+        for path in self._folder.glob(f"{glob.escape(self._stem)}-*"):
+            if not path.name.startswith(self.path.stem):
+                path.unlink(missing_ok=True)
+
+
+def _digest(thing: Any) -> str:
+    """Shorten something that JSON can hold to 16 letters."""
+    return hashlib.sha256(json.dumps(thing).encode()).hexdigest()[:16]

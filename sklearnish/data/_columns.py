@@ -1,0 +1,69 @@
+"""Which columns are meant: names and numbers of features, checked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sklearnish.data._source import IntArray, Source
+
+
+def column_names(source: Source, names: Sequence[str]) -> tuple[str, ...]:
+    """Check that columns exist.
+
+    Raises
+    ------
+    ValueError
+        If one does not; the message names those that do.
+    """
+    missing = [name for name in names if name not in source.schema]
+    if missing:
+        listed = ", ".join(map(repr, missing))
+        raise ValueError(f"{source.name} has no column {listed}. Its columns are {_some(source)}.")
+    return tuple(names)
+
+
+def check_numeric(source: Source, names: Sequence[str]) -> None:
+    """Refuse features that are not numbers.
+
+    Raises
+    ------
+    ValueError
+        Naming the columns and the two ways out.
+    """
+    bad = [f"{n!r} ({source.schema[n].dtype})" for n in names if source.schema[n].kind != "number"]
+    if bad:
+        raise ValueError(
+            f"Features must be numbers, but {source.name} has {', '.join(bad)}. Encode such a "
+            "column first, for example in a ColumnTransformer, or drop it."
+        )
+
+
+def feature_names(names: tuple[str, ...], key: Any) -> tuple[str, ...]:
+    """Pick feature names by name, number, mask or slice."""
+    if isinstance(key, slice):
+        return names[key]
+    keys = list(np.asarray(key).tolist())
+    if keys and all(isinstance(k, bool) for k in keys):
+        keys = np.flatnonzero(keys).tolist()
+    try:
+        return tuple(k if isinstance(k, str) else names[k] for k in keys)
+    except IndexError as error:
+        raise IndexError(f"Column {key!r} is out of range for {len(names)} columns.") from error
+
+
+def feature_positions(width: int | None, picked: IntArray | None, key: Any) -> IntArray:
+    """Pick column numbers of a matrix; a pick of a pick counts from the matrix."""
+    if width is None:
+        raise IndexError("Only rows that are one-dimensional have columns to pick.")
+    if not isinstance(key, slice) and np.asarray(key).dtype.kind not in "iub":
+        raise IndexError(f"Columns of an unnamed array are picked by number, not by {key!r}.")
+    every = np.arange(width, dtype=np.int64) if picked is None else picked
+    return every[key if isinstance(key, slice) else np.asarray(key)]
+
+
+def _some(source: Source, most: int = 20) -> str:
+    """List columns, not all of a thousand."""
+    names = list(source.schema)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more

@@ -1,0 +1,242 @@
+"""The ready batches of one whole fit: fetches in, batches on the device out.
+
+    Order -> fetch -> read (inline, in a thread, in worker processes) -> cut -> device
+
+The stream of batches is the same in all modes: a mode only decides where a fetch is read.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import torch
+
+from sklearnish.data._batch import Batch, concat, narrow, pin, to_device
+from sklearnish.data._dataset import Dataset
+from sklearnish.data._readers import Fetched, Reader, read_ahead
+from sklearnish.data._report import EpochTimes, PipelineReport
+from sklearnish.data._samplers import Fetch, Order, Sampler
+from sklearnish.data._transforms import (
+    apply_batch,
+    check_picklable,
+    split_augment,
+    uses_global_generators,
+)
+from sklearnish.data._tuning import NumWorkers, make_plan
+
+_WINDOW_SHARE = 8
+"""Fetches of this share of ``shuffle_memory``: in use, read ahead, and copies while reading."""
+
+_SMALL_FETCH = 2**22
+"""Bytes gathered at once where any row is as cheap as any."""
+
+
+class Loader:
+    """Batches of a Dataset for all epochs of a fit.
+
+    Each ``iter()`` goes through the next epoch. The last batch of an epoch is kept; one of a
+    single row joins the one before it, since normalisation needs two.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The rows.
+    batch_size : int
+        Rows per batch.
+    epochs : int
+        How many epochs may be asked for.
+    sampler : str or callable
+        Order of the rows, see :class:`Order`.
+    seed : int
+        Seed of order and augmentation.
+    first_epoch : int
+        Number of the first epoch, so that a continued fit goes on with the next order.
+    augment : callable, sequence of callables or PerBatch, or None
+        Random functions of rows or batches.
+    shuffle_memory : int or str
+        Bytes, or a text such as "256MB".
+    num_workers, pin_memory : int or "auto", bool or "auto"
+        See :func:`make_plan`.
+    device : torch.device
+        Where batches are put.
+    timeout : float
+        Seconds to wait for a worker process.
+    finite : bool
+        Whether NaN and infinity raise.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        epochs: int = 1,
+        sampler: Sampler = "shuffle",
+        seed: int = 0,
+        first_epoch: int = 0,
+        augment: Any = None,
+        shuffle_memory: int | str = "256MB",
+        num_workers: NumWorkers = "auto",
+        pin_memory: bool | Literal["auto"] = "auto",
+        device: torch.device | None = None,
+        timeout: float = 300,
+        finite: bool = True,
+    ) -> None:
+        if len(dataset) == 0:
+            raise ValueError(f"{dataset.source.name} has 0 rows; at least one is needed.")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+        self.device = device or torch.device("cpu")
+        rows, self._per_batch = split_augment(augment)
+        functions = (*dataset.transforms, *rows)
+        self.plan = make_plan(
+            num_workers,
+            pin_memory,
+            self.device,
+            in_memory=dataset.in_memory and not rows,
+            thread_safe=not uses_global_generators(functions),
+        )
+        if self.plan.mode == "processes":
+            check_picklable(functions)
+        self._order = Order(dataset, sampler, seed, fetch_rows(dataset, batch_size, shuffle_memory))
+        self._reader = Reader(dataset, rows, seed, finite)
+        self._epochs = range(first_epoch, first_epoch + epochs)
+        self._times: list[EpochTimes] = []
+        self._timeout = timeout
+        self._stream: Iterator[tuple[Fetch, Fetched]] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of the next epoch."""
+        if self._stream is None:
+            fetches = (f for epoch in self._epochs for f in self._order.epoch(epoch))
+            self._stream = read_ahead(self._reader, fetches, self.plan, self._timeout)
+        times = EpochTimes()
+        self._times.append(times)
+        return self._clocked(self._ready(times), times)
+
+    def _clocked(self, batches: Iterator[Batch], times: EpochTimes) -> Iterator[Batch]:
+        """Time how long the model waits for each batch."""
+        begun = asked = time.perf_counter()
+        for batch in batches:
+            times.wait += time.perf_counter() - asked
+            times.batches += 1
+            times.rows += len(batch)
+            yield batch
+            asked = time.perf_counter()
+        times.seconds = asked - begun
+
+    def _ready(self, times: EpochTimes) -> Iterator[Batch]:
+        """Cut the fetches of one epoch into batches, on the device and augmented."""
+        for number, batch in enumerate(cut(self._fetched(times), self.batch_size)):
+            if self.device.type != "cpu":
+                batch = to_device(pin(batch) if self.plan.pin_memory else batch, self.device)
+            if self._per_batch:
+                epoch = self._epochs[len(self._times) - 1]
+                X, y = apply_batch(
+                    self._per_batch, batch.X, batch.y, seed=self.seed, epoch=epoch, batch=number
+                )
+                batch = Batch(X, y, batch.weight)
+            yield batch
+
+    def _fetched(self, times: EpochTimes) -> Iterator[tuple[int, Batch]]:
+        """Take the fetches of one epoch off the stream, with the number of rows left."""
+        assert self._stream is not None
+        for fetch, fetched in self._stream:
+            times.read += fetched.seconds
+            left = fetch.total - fetch.start
+            yield left, fetched.batch
+            if left == len(fetch.positions):
+                return
+
+    def report(self) -> PipelineReport:
+        """Say where the time went.
+
+        Returns
+        -------
+        PipelineReport
+            Of the epochs so far.
+        """
+        plan, name = self.plan, self.dataset.source.name
+        return PipelineReport(plan.mode, plan.num_workers, plan.reason, name, tuple(self._times))
+
+    def close(self) -> None:
+        """Stop reading; workers and threads end."""
+        if self._stream is not None:
+            self._stream.close()  # type: ignore[attr-defined]
+
+    def __enter__(self) -> "Loader":
+        """Use as a context that closes."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Stop reading."""
+        self.close()
+
+
+def cut(fetches: Iterable[tuple[int, Batch]], batch_size: int) -> Iterator[Batch]:
+    """Cut batches across the borders of fetches.
+
+    Parameters
+    ----------
+    fetches : iterable of (int, Batch)
+        Rows of the epoch that are left, this fetch included, and the rows.
+    batch_size : int
+        Rows per batch.
+
+    Yields
+    ------
+    Batch
+        Views where a batch lies in one fetch. The last batch may be smaller; it is not of one
+        row unless the epoch is.
+    """
+    pending: list[Batch] = []
+    missing = 0
+    for left, rows in fetches:
+        start = 0
+        while start < len(rows):
+            if not pending:
+                missing = next_size(left - start, batch_size)
+            stop = min(len(rows), start + missing)
+            pending.append(narrow(rows, start, stop))
+            missing -= stop - start
+            start = stop
+            if missing == 0:
+                yield concat(pending)
+                pending = []
+
+
+def next_size(left: int, batch_size: int) -> int:
+    """Size of the next batch of an epoch that has so many rows left."""
+    return left if left <= batch_size + 1 and (left <= batch_size or batch_size > 1) else batch_size
+
+
+def fetch_rows(dataset: Dataset, batch_size: int, shuffle_memory: int | str) -> int:
+    """Rows of one fetch: whole batches where rows are equally cheap, a window where not."""
+    most = max(1, parse_bytes(shuffle_memory) // _WINDOW_SHARE // dataset.row_nbytes)
+    if dataset.source.blocks is not None:
+        return most
+    batches = max(1, _SMALL_FETCH // (dataset.row_nbytes * batch_size))
+    return min(most, batch_size * batches)
+
+
+def parse_bytes(size: int | str) -> int:
+    """Read a number of bytes: 268435456, "256MB" or "1.5 GB", in powers of 1024.
+
+    Raises
+    ------
+    ValueError
+        If it is not a positive number with a unit of B, KB, MB, GB or TB.
+    """
+    text = str(size).strip().upper().removesuffix("B").removesuffix("I")
+    factor = 1
+    for power, unit in enumerate("KMGT", start=1):
+        if text.endswith(unit):
+            text, factor = text[:-1], 1024**power
+    try:
+        number = int(float(text) * factor)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError(f'shuffle_memory must be bytes or a text such as "256MB", got {size!r}.')
+    return number

@@ -1,0 +1,121 @@
+"""Columns to tensors: one row-major matrix of numbers, allocated once and copied once."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from sklearnish.data._batch import Features
+from sklearnish.data._source import Column, IntArray
+
+_STRIPE = 2048
+"""Rows written at a time, so that the lines of the matrix stay in the processor's cache."""
+
+
+def as_numpy(column: Column) -> npt.NDArray[Any]:
+    """Convert a column to numpy: missing numbers become NaN, missing text None."""
+    if isinstance(column, pa.ChunkedArray | pa.Array):
+        return np.asarray(_arrow_to_numpy(column))
+    if isinstance(column, Tensor):
+        return column.numpy(force=True)
+    if hasattr(column, "toarray"):
+        return np.asarray(column.toarray())
+    return np.asarray(column)
+
+
+def to_matrix(columns: Sequence[Column], dtype: torch.dtype) -> Tensor:
+    """Join columns of numbers side by side.
+
+    Parameters
+    ----------
+    columns : sequence of array-like of shape (n,) or (n, k)
+        Numbers only; null counts as NaN.
+    dtype : torch.dtype
+        Floating point type of the matrix.
+
+    Returns
+    -------
+    Tensor of shape (n, number of columns)
+        Row-major.
+    """
+    pieces = list(_pieces(columns))
+    widths = [1 if a.ndim == 1 else a.shape[1] for a in pieces[0]] if pieces else []
+    starts = np.cumsum([0, *widths])
+    out = torch.empty((sum(len(p[0]) for p in pieces), int(starts[-1])), dtype=dtype)
+    view, first = out.numpy(), 0
+    for arrays in pieces:
+        _write(view[first : first + len(arrays[0])], arrays, starts)
+        first += len(arrays[0])
+    return out
+
+
+def _pieces(columns: Sequence[Column]) -> Iterator[list[npt.NDArray[Any]]]:
+    """Split columns at their common chunk borders, so that no chunk is copied to be joined."""
+    layouts = {_chunk_lengths(c) for c in columns}
+    if len(layouts) == 1 and (lengths := layouts.pop()):
+        for i in range(len(lengths)):
+            yield [as_numpy(c.chunk(i)) for c in columns]
+    elif columns:
+        yield [as_numpy(c) for c in columns]
+
+
+def _chunk_lengths(column: Column) -> tuple[int, ...]:
+    """Lengths of the chunks of an Arrow column; of anything else, none."""
+    return tuple(map(len, column.chunks)) if isinstance(column, pa.ChunkedArray) else ()
+
+
+def _write(out: npt.NDArray[Any], arrays: list[npt.NDArray[Any]], starts: IntArray) -> None:
+    """Write arrays side by side into the rows of a matrix."""
+    for first in range(0, len(out), _STRIPE):
+        rows = slice(first, first + _STRIPE)
+        for array, start, stop in zip(arrays, starts, starts[1:], strict=False):
+            target = out[rows, start] if array.ndim == 1 else out[rows, start:stop]
+            np.copyto(target, array[rows], casting="unsafe")
+
+
+def to_tensor(value: Column, dtype: torch.dtype) -> Features:
+    """Convert the values of one field to a tensor.
+
+    Numbers of numpy, Arrow and scipy are cast to `dtype`; images (uint8 of two and more
+    dimensions a row) stay bytes; torch tensors are cast only if they are floating point, since
+    a torch user chose integers on purpose.
+    """
+    if isinstance(value, dict):
+        return {k: _cast_floating(v, dtype) for k, v in value.items()}
+    if isinstance(value, Tensor):
+        return _cast_floating(value, dtype)
+    array = as_numpy(value)
+    tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    return tensor if is_image(array.dtype, array.shape[1:]) else tensor.to(dtype)
+
+
+def is_image(dtype: npt.DTypeLike, row_shape: Sequence[int]) -> bool:
+    """Tell bytes of two and more dimensions a row, which travel as bytes."""
+    return np.dtype(dtype) == np.uint8 and len(row_shape) >= 2
+
+
+def _cast_floating(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Cast floating point tensors and pass on the others."""
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _arrow_to_numpy(column: Any) -> Any:
+    """Convert an Arrow array, without a copy where it has one chunk and no null."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_fixed_size_list(column.type):
+        flat = column.combine_chunks().flatten() if isinstance(column, pa.ChunkedArray) else column
+        return _arrow_to_numpy(flat).reshape(len(column), -1)
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    if pa.types.is_boolean(column.type) and column.null_count:
+        column = column.cast(pa.float32())
+    if isinstance(column, pa.ChunkedArray):
+        if column.num_chunks == 1:
+            return _arrow_to_numpy(column.chunk(0))
+        return column.to_numpy()
+    return column.to_numpy(zero_copy_only=False)

@@ -1,0 +1,102 @@
+"""From positions in a view to stored rows as tensors: what a Dataset does when it is read."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sklearnish.data import _rows
+from sklearnish.data._batch import Batch, Features, index
+from sklearnish.data._columns import check_numeric
+from sklearnish.data._matrix import as_numpy, to_matrix, to_tensor
+from sklearnish.data._source import Column, IntArray
+
+if TYPE_CHECKING:
+    from sklearnish.data._dataset import Dataset
+
+Columns = dict[str, Column]
+
+
+def read_stored(dataset: "Dataset", positions: IntArray) -> Batch:
+    """Read features, labels and weights, all columns in one go, each block once."""
+    rows = _rows.take(dataset._rows, positions)
+    if dataset.source.blocks is None or _rows.is_ascending(rows):
+        return _read(dataset, rows, positions)
+    order = np.argsort(rows, kind="stable")
+    batch = _read(dataset, rows[order], positions[order])
+    return index(batch, _inverse(order))
+
+
+def _read(dataset: "Dataset", rows: IntArray, positions: IntArray) -> Batch:
+    """Read rows in an order that suits the source."""
+    target, weight = dataset._target, dataset._weight
+    roles = [r for r in (target, weight) if isinstance(r, str)]
+    roles += target if isinstance(target, tuple) else ()
+    wanted = dict.fromkeys([*(dataset.columns or ("X",)), *roles])
+    columns = dataset.source.read(rows, tuple(wanted))
+    return Batch(
+        _features(dataset, columns),
+        _labels(dataset, columns, positions),
+        values(dataset, weight, columns, positions),
+    )
+
+
+def _features(dataset: "Dataset", columns: Columns) -> Features:
+    """Features as one matrix, or as the array that each row is."""
+    if dataset.columns is not None:
+        check_numeric(dataset.source, dataset.columns)
+        return to_matrix([columns[name] for name in dataset.columns], dataset._dtype)
+    X = to_tensor(columns["X"], dataset._dtype)
+    if dataset._picked is None or isinstance(X, dict):
+        return X
+    return X[:, torch.from_numpy(dataset._picked)]
+
+
+def _labels(dataset: "Dataset", columns: Columns, positions: IntArray) -> Tensor | None:
+    """Labels as a tensor; several targets as a matrix."""
+    if isinstance(dataset._target, tuple):
+        return to_matrix([columns[name] for name in dataset._target], dataset._dtype)
+    return values(dataset, dataset._target, columns, positions)
+
+
+def values(
+    dataset: "Dataset",
+    role: str | npt.NDArray[Any] | None,
+    columns: Columns,
+    positions: IntArray,
+) -> Tensor | None:
+    """Read a column or an attached array as a tensor.
+
+    Integers stay integers; text becomes its number among the classes.
+    """
+    if role is None:
+        return None
+    array = as_numpy(columns[role]) if isinstance(role, str) else role[positions]
+    if array.dtype.kind not in "biuf":
+        array = np.searchsorted(dataset.classes, array)
+    tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    return tensor.to(dataset._dtype) if tensor.is_floating_point() else tensor
+
+
+def column(dataset: "Dataset", name: str) -> npt.NDArray[Any]:
+    """Values of a column for the rows of a view; all its values are read once for all views."""
+    known, source = dataset._known, dataset.source
+    if name not in known:
+        labels = source.labels(name)
+        if labels is None:
+            labels = as_numpy(source.read(np.arange(source.n_rows), [name])[name])
+        known[name] = labels
+    rows = dataset._rows
+    if isinstance(rows, range):
+        stop = rows.stop if rows.stop >= 0 else None
+        return known[name][rows.start : stop : rows.step]
+    return known[name][rows]
+
+
+def _inverse(order: IntArray) -> IntArray:
+    """Invert a permutation."""
+    inverse = np.empty_like(order)
+    inverse[order] = np.arange(len(order))
+    return inverse

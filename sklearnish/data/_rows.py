@@ -1,0 +1,64 @@
+"""Row numbers of a view: a range while they are regular, an index array once they are not."""
+
+from typing import Any
+
+import numpy as np
+
+from sklearnish.data._source import IntArray
+
+Rows = range | IntArray
+
+
+def as_int64(rows: Rows) -> IntArray:
+    """Write the numbers out."""
+    if isinstance(rows, range):
+        return np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
+    return rows
+
+
+def take(rows: Rows, positions: IntArray) -> IntArray:
+    """Look up the row numbers at positions of a view."""
+    if isinstance(rows, range):
+        if rows.start == 0 and rows.step == 1:
+            return positions
+        return rows.start + rows.step * positions
+    return rows[positions]
+
+
+def select(rows: Rows, key: Any) -> Rows:
+    """Index rows as numpy would: slice, mask, or numbers that may be negative.
+
+    Raises
+    ------
+    IndexError
+        If a number is out of range, a mask has another length or the key is of another kind.
+    """
+    if isinstance(key, slice):
+        picked = rows[key]
+        return picked if isinstance(picked, range) else picked.copy()
+    return take(rows, positions_of(len(rows), key))
+
+
+def positions_of(n: int, key: Any) -> IntArray:
+    """Turn a mask or numbers that may be negative into positions."""
+    array = np.asarray(key)
+    if array.ndim != 1:
+        raise IndexError(f"Rows are picked by a slice, a mask or a list of numbers, not {key!r}.")
+    if array.dtype == bool:
+        if len(array) != n:
+            raise IndexError(f"The mask has {len(array)} values for {n} rows.")
+        return np.flatnonzero(array).astype(np.int64, copy=False)
+    if array.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if array.dtype.kind not in "iu":
+        raise IndexError(f"Row numbers must be integers, got {array.dtype}.")
+    positions = array.astype(np.int64)
+    low, high = int(positions.min()), int(positions.max())
+    if low < -n or high >= n:
+        raise IndexError(f"Row {low if low < -n else high} is out of range for {n} rows.")
+    return np.where(positions < 0, positions + n, positions) if low < 0 else positions
+
+
+def is_ascending(rows: IntArray) -> bool:
+    """Tell whether no row comes before a smaller one."""
+    return bool((rows[1:] >= rows[:-1]).all())

@@ -1,0 +1,100 @@
+"""What a storage format must answer.
+
+A *source* is a table of ``n_rows`` rows whose named fields are described by its *schema*.
+Rows are asked for by number; a field of one value per row is a *column*, a field of an array
+per row (an image, a row of a matrix) has a shape of its own. *Blocks* are the stretches of
+rows that are cheap to read together (the row groups of a Parquet file).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+Column = Any
+"""numpy array, torch tensor, dict of tensors, CSR matrix or Arrow chunked array of n rows."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a row.
+
+    Attributes
+    ----------
+    dtype : str
+        Name of the stored type, as the format spells it: "float32", "string", "timestamp[us]".
+    kind : str
+        "number" (bool, int, float: can be cast to float), "text", "datetime" or "other".
+    shape : tuple of int
+        Shape of the value in one row; ``()`` for a column of scalars.
+    """
+
+    dtype: str
+    kind: str = "number"
+    shape: tuple[int, ...] = ()
+
+
+class Source(ABC):
+    """A table on disk or in memory, read by row numbers.
+
+    Immutable. Pickles as paths and schema, never as data on disk, and opens its files lazily
+    in whichever process reads.
+
+    Attributes
+    ----------
+    name : str
+        What errors and reprs call it: a path, a glob, "DataFrame".
+    n_rows : int
+        Number of rows.
+    schema : dict of str to Field
+        The fields, in order.
+    blocks : ndarray of shape (n_blocks + 1,) or None
+        Row offsets of the blocks, from 0 to ``n_rows``; None where any row is as cheap as any.
+    in_memory : bool
+        Whether a read is a copy from memory, so that nothing is gained by reading ahead.
+    tabular : bool
+        Whether the fields are named columns; False where rows are arrays in a field "X",
+        with labels, if there are any, in a field "y".
+    """
+
+    name: str
+    n_rows: int
+    schema: Mapping[str, Field]
+    blocks: IntArray | None = None
+    in_memory: bool = False
+    tabular: bool = True
+
+    @abstractmethod
+    def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
+        """Read some fields of some rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n,)
+            Row numbers, not negative. Ascending (repeats allowed) where ``blocks`` is not
+            None; in any order otherwise.
+        columns : sequence of str
+            Names of fields of the schema.
+
+        Returns
+        -------
+        dict of str to array-like
+            For each name the values in the order of ``rows``: an ndarray, torch tensor, CSR
+            matrix or ``pyarrow.ChunkedArray`` (null where missing), never a view that a later
+            read overwrites.
+        """
+
+    def labels(self, column: str) -> npt.NDArray[Any] | None:
+        """Return all values of one field if they are known without reading rows, else None."""
+        return None
+
+    def row_name(self, row: int) -> str:
+        """Say where a row is stored, for errors."""
+        return f"row {row} of {self.name}"
+
+    def check_unchanged(self) -> None:
+        """Raise DatasetChangedError if the files are not the ones that were scanned."""

@@ -1,0 +1,1 @@
+"""One storage format per file."""

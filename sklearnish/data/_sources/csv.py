@@ -1,0 +1,479 @@
+"""CSV files: converted once to an Arrow file in the cache folder, read from there."""
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from sklearnish.data._cache import CacheSource, Conversion, write_cache
+from sklearnish.data._files import (
+    Manifest,
+    Paths,
+    atomic_path,
+    cache_folder,
+    check_free_space,
+    describe,
+    expand_paths,
+)
+from sklearnish.data._sources._csv_keywords import CsvOptions, read_keywords
+
+_SUFFIXES = tuple(
+    kind + packed
+    for kind in (".csv", ".tsv", ".txt")
+    for packed in ("", ".gz", ".bz2", ".zst", ".lz4")
+)
+_BLOCK = 1 << 20
+_MAX_BLOCK = 1 << 28  # a longer row is taken for an unclosed quote
+_NULL = pa.null()
+
+
+class CsvSource(CacheSource):
+    """One table in one or many CSV files, read from its converted copy.
+
+    Parameters
+    ----------
+    paths : str, path or list of them
+        Files, globs or directories; all files must have the same header.
+    **keywords
+        Keywords of ``pandas.read_csv``, with the same meaning.
+
+    Attributes
+    ----------
+    files : list of str
+        Absolute paths, in the order of the rows.
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing is found at ``paths``.
+    TypeError
+        A keyword is not supported.
+    ValueError
+        A file is empty, headers differ, a row has too few or too many fields, or a value is not
+        of the ``dtype`` that was asked for.
+    OSError
+        There is too little room on the disk.
+    """
+
+    def __init__(self, paths: Paths, **keywords: Any) -> None:
+        options = read_keywords(keywords)
+        files = expand_paths(paths, _SUFFIXES)
+        self._csv_manifests = [Manifest.of(file) for file in files]
+        self.files = [manifest.path for manifest in self._csv_manifests]
+        plan = Conversion(
+            cache_folder(),
+            label=files[0].stem,
+            request=["csv", self.files, options.as_json()],
+            manifests=self._csv_manifests,
+        )
+        path = plan.find_or_make(lambda path: _Converter(self.files, options).run(path))
+        for manifest in self._csv_manifests:
+            manifest.check()
+        super().__init__(path, describe(paths if isinstance(paths, str | Path) else files))
+        self._first_rows: list[int] = json.loads(_sidecar(path).read_text())
+
+    def row_name(self, row: int) -> str:
+        """Say in which file a row is."""
+        file = int(np.searchsorted(self._first_rows, row, side="right")) - 1
+        return f"data row {row - self._first_rows[file]} of {self.files[file]}"
+
+    def check_unchanged(self) -> None:
+        """Raise DatasetChangedError if a CSV file or the converted one changed."""
+        super().check_unchanged()
+        for manifest in self._csv_manifests:
+            manifest.check()
+
+
+def _sidecar(path: Path) -> Path:
+    """Return where the first row of each file is noted."""
+    return path.with_suffix(".json")
+
+
+class _Converter:
+    """The conversion of some CSV files with one header."""
+
+    def __init__(self, files: list[str], options: CsvOptions) -> None:
+        self.files, self.options = files, options
+        self.header, self.skips = self._headers()
+        self.included = self._included()
+        self.dates = set(_resolve(options.parse_dates, self.header, "parse_dates"))
+        self.types = {name: self._first_type(name) for name in self.included}
+        self.block_size = _BLOCK
+
+    def _headers(self) -> tuple[list[str], list[int]]:
+        """Read the names, and for each file how many lines precede its first row."""
+        names, skips = [], []
+        for file in self.files:
+            header, skip = _read_header(file, self.options)
+            names.append(header)
+            skips.append(skip)
+            if header != names[0]:
+                raise ValueError(
+                    f"the header of {file} is {_short(header)}, that of {self.files[0]} is "
+                    f"{_short(names[0])}. All files must have the same columns in the same order."
+                )
+        return names[0], skips
+
+    def _included(self) -> list[str]:
+        """List the columns to keep, in the order of the file."""
+        chosen = self.options.usecols
+        kept = set(self.header if chosen is None else _resolve(chosen, self.header, "usecols"))
+        kept -= set(_resolve(self.options.index_col, self.header, "index_col"))
+        if missing := [name for name in self.options.dtype if name not in self.header]:
+            raise ValueError(f"dtype names a column {missing[0]!r} that is not in the file.")
+        return [name for name in self.header if name in kept]
+
+    def _first_type(self, name: str) -> Any:
+        """Return the type asked for, or the bottom from which types are promoted."""
+        if (chosen := self.options.chosen_type(name)) is not None:
+            return chosen
+        return pa.timestamp("us") if name in self.dates else _NULL
+
+    def run(self, path: Path) -> None:
+        """Write the converted file: with the types of the first block if they hold, else of all."""
+        self._check_space(path, self._infer(sample=True))
+        try:
+            return self._write(path)
+        except _WrongTypeError as error:
+            self._raise_if_chosen(error)
+        self._infer()
+        for _ in self.included:
+            try:
+                return self._write(path)
+            except _WrongTypeError as error:  # the parser is stricter than the inference
+                self._raise_if_chosen(error)
+                self.types[error.column] = pa.string()
+        return self._write(path)
+
+    def _raise_if_chosen(self, error: "_WrongTypeError") -> None:
+        """Raise if the user asked for the type that did not fit."""
+        if self.options.chosen_type(error.column) is not None:
+            raise ValueError(f"{error} Its dtype was asked for; leave it out or change it.")
+
+    def _infer(self, sample: bool = False) -> Any:
+        """Promote the types over all rows, or over the first block; return that block."""
+        as_text = dict.fromkeys(self.included, pa.string())
+        first = None
+        for _, batch in self._batches(as_text):
+            first = batch if first is None else first
+            for name in self.included:
+                if self.options.chosen_type(name) is None:
+                    self.types[name] = _promote(self.types[name], batch[name], self.options)
+            if sample:
+                break
+        return first
+
+    def _check_space(self, path: Path, sample: Any) -> None:
+        """Raise OSError if the converted file would not fit on the disk."""
+        if sample is None or not sample.num_rows:
+            return
+        texts = sample.nbytes - 3 * sample.num_rows * len(self.included)
+        values = sum(
+            sample[name].nbytes if t == pa.string() else sample.num_rows * 8
+            for name, t in self.types.items()
+        )
+        packed = 5 if self.options.compression is not None and self._packed() else 1
+        size = sum(Path(file).stat().st_size for file in self.files) * packed
+        check_free_space(path.parent, int(size * values / max(texts, 1)))
+
+    def _packed(self) -> bool:
+        """Say whether the files are compressed."""
+        return self.options.compression != "infer" or self.files[0].endswith(
+            (".gz", ".bz2", ".zst", ".lz4")
+        )
+
+    def _write(self, path: Path) -> None:
+        """Write the converted file with the types found so far."""
+        from tqdm import tqdm
+
+        final = {n: pa.float64() if t == _NULL else t for n, t in self.types.items()}
+        total = sum(Path(file).stat().st_size for file in self.files)
+        with tqdm(
+            total=total, unit="B", unit_scale=True, desc="converting CSV", delay=2, disable=None
+        ) as bar:
+            write_cache(path, self._noted(path, bar), final)
+
+    def _noted(self, path: Path, bar: Any) -> Iterator[Any]:
+        """Yield typed rows; note, before the file is whole, which file begins at which row."""
+        counts = [0] * len(self.files)
+        for i, batch in self._batches(self.types, bar):
+            counts[i] += batch.num_rows
+            yield batch
+        first_rows = [0, *np.cumsum(counts[:-1]).tolist()]
+        with atomic_path(_sidecar(path)) as note:
+            note.write_text(json.dumps(first_rows))
+
+    def _batches(self, types: dict[str, Any], bar: Any = None) -> Iterator[tuple[int, Any]]:
+        """Yield (number of the file, record batch), up to ``nrows`` rows."""
+        left = self.options.nrows
+        for i in range(len(self.files)):
+            for batch in self._file_batches(i, types, bar):
+                if left is not None:
+                    batch = batch.slice(0, left)
+                    left -= batch.num_rows
+                yield i, batch
+                if left == 0:
+                    return
+
+    def _file_batches(self, i: int, types: dict[str, Any], bar: Any) -> Iterator[Any]:
+        """Parse one file; errors name it."""
+        done = 0
+        while True:
+            try:
+                for number, batch in enumerate(self._parse(i, types, bar)):
+                    if number >= done:
+                        done += 1
+                        yield batch
+                return
+            except (pa.ArrowException, UnicodeError) as error:
+                straddles = "straddling" in str(error) or "block size" in str(error)
+                if straddles and not done and self.block_size < _MAX_BLOCK:
+                    self.block_size *= 16
+                    continue
+                self._fail(self.files[i], error)
+
+    def _parse(self, i: int, types: dict[str, Any], bar: Any) -> Iterator[Any]:
+        """Parse one file with pyarrow."""
+        options = self.options
+        with pa.OSFile(self.files[i]) as raw:
+            at = 0
+            reader = pacsv.open_csv(
+                _open_stream(raw, self.files[i], options),
+                read_options=pacsv.ReadOptions(
+                    use_threads=False,  # errors then know the row; threads gain nothing here
+                    block_size=self.block_size,
+                    column_names=self.header,
+                    skip_rows=self.skips[i],
+                ),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=options.sep,
+                    quote_char=options.quote or False,
+                    double_quote=options.doublequote,
+                    escape_char=options.escapechar or False,
+                    newlines_in_values=options.quote is not None,
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=types,
+                    include_columns=self.included,
+                    null_values=list(options.na),
+                    true_values=list(options.true_values),
+                    false_values=list(options.false_values),
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=True,
+                    decimal_point=options.decimal,
+                    timestamp_parsers=[pacsv.ISO8601],
+                ),
+            )
+            for batch in reader:
+                if bar is not None:
+                    bar.update(raw.tell() - at)
+                    at = raw.tell()
+                yield batch
+
+    def _fail(self, file: str, error: Exception) -> NoReturn:
+        """Raise an error that names the file, the row and the column."""
+        text = str(error)
+        if match := re.search(r"In CSV column #(\d+): (.*)", text, re.DOTALL):
+            column = self.header[int(match[1])]
+            raise _WrongTypeError(f"column {column!r} of {file}: {match[2]}.", column) from error
+        if "invalid UTF8" in text or isinstance(error, UnicodeError):
+            text = f"{text} (encoding {self.options.encoding!r}; pass encoding=, such as 'latin-1')"
+        raise ValueError(f"{file} cannot be read as CSV: {text}") from error
+
+
+class _WrongTypeError(ValueError):
+    """A value is not of the type of its column."""
+
+    def __init__(self, message: str, column: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+def _short(names: list[str]) -> str:
+    """Show the beginning of a header."""
+    return str(names) if len(names) <= 8 else f"{names[:8]}... ({len(names)} columns)"
+
+
+def _resolve(chosen: tuple[int | str, ...], header: list[str], keyword: str) -> list[str]:
+    """Turn names or numbers of columns into names."""
+    names = []
+    for item in chosen:
+        if isinstance(item, int) and not -len(header) <= item < len(header):
+            raise ValueError(f"{keyword} asks for column {item}, of {len(header)}.")
+        name = header[item] if isinstance(item, int) else item
+        if name not in header:
+            raise ValueError(f"{keyword} names {name!r}; the columns are {_short(header)}.")
+        names.append(name)
+    return names
+
+
+_STEPS: dict[Any, list[Any]] = {
+    _NULL: [pa.bool_(), pa.int64(), pa.uint64(), pa.float64()],
+    pa.bool_(): [pa.bool_()],
+    pa.int64(): [pa.int64(), pa.float64()],
+    pa.uint64(): [pa.uint64()],
+    pa.float64(): [pa.float64()],
+    pa.timestamp("us"): [pa.timestamp("us")],
+    pa.string(): [],
+}
+
+
+def _promote(dtype: Any, texts: Any, options: CsvOptions) -> Any:
+    """Return the narrowest type, from ``dtype`` upwards, that holds the texts of a block."""
+    texts = texts.drop_null()
+    if not len(texts):
+        return dtype
+    for candidate in _STEPS[dtype]:
+        if _fits(candidate, dtype, texts, options):
+            return candidate
+    return pa.string()
+
+
+def _fits(candidate: Any, dtype: Any, texts: Any, options: CsvOptions) -> bool:
+    """Say whether all texts are values of a type, as pandas would read them."""
+    if pa.types.is_boolean(candidate):
+        words = pa.array([*options.true_values, *options.false_values])
+        return bool(pc.all(pc.is_in(texts, words)).as_py())
+    texts = pc.utf8_trim(texts, " \t")
+    if pa.types.is_integer(candidate) and _any(texts, "[xX]"):
+        return False  # Arrow reads 0x10 as 16
+    if pa.types.is_floating(candidate):
+        if dtype != candidate and _any(texts, r"^[+-]?\d{19,}$"):
+            return False  # an identifier would lose its last digits
+        if options.decimal != ".":
+            if _any(texts, r"\."):
+                return False
+            texts = pc.replace_substring(texts, options.decimal, ".")
+    try:
+        pc.cast(texts, candidate)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _any(texts: Any, pattern: str) -> bool:
+    """Say whether a pattern occurs in any text."""
+    return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
+
+
+def _open_stream(raw: Any, file: str, options: CsvOptions) -> Any:
+    """Open the bytes of a CSV file: unpacked, in UTF-8, without comments and leading spaces."""
+    packing = options.compression
+    if packing == "infer":
+        endings = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+        packing = endings.get(os.path.splitext(file)[1].lower())  # noqa: PTH122 - it is a str
+    stream = pa.input_stream(raw, compression=packing)
+    if options.encoding != "utf8":
+        stream = pa.transcoding_input_stream(stream, options.encoding, "utf8")
+    if options.skipinitialspace or options.comment:
+        stream = io.BufferedReader(_Chunks(_cleaned(stream, options)), 1 << 16)
+    return stream
+
+
+class _Chunks(io.RawIOBase):
+    """A file whose bytes come from an iterator."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._left = chunks, b""
+
+    def readable(self) -> bool:
+        """Say that this file is for reading."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with the next bytes."""
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = chunk
+        n = min(len(buffer), len(self._left))
+        buffer[:n], self._left = self._left[:n], self._left[n:]
+        return n
+
+
+def _cleaned(stream: Any, options: CsvOptions) -> Iterator[bytes]:
+    """Remove comments and the spaces before fields, outside quotes."""
+    sep, quote = re.escape(options.sep.encode()), re.escape((options.quote or "").encode())
+    quoted = b"(%b(?:[^%b]|%b%b)*%b)?" % (quote, quote, quote, quote, quote) if quote else b"()"
+    spaces = b"[ ]*" if options.skipinitialspace else b""
+    comment = re.escape(options.comment.encode()) + rb"[^\r\n]*" if options.comment else b"(?!)"
+    pattern = re.compile(rb"(^|%b)%b%b|%b" % (sep, spaces, quoted, comment), re.MULTILINE)
+    held = b""
+    while chunk := stream.read(_BLOCK):
+        held += chunk
+        cut = held.rfind(b"\n") + 1
+        if not quote or held.count(options.quote.encode(), 0, cut) % 2 == 0:  # type: ignore[union-attr]
+            yield pattern.sub(rb"\1\2", held[:cut])
+            held = held[cut:]
+        elif len(held) > _MAX_BLOCK:
+            raise ValueError(f"a quoted value is longer than {_MAX_BLOCK} bytes: unclosed quote?")
+    yield pattern.sub(rb"\1\2", held)
+
+
+def _read_header(file: str, options: CsvOptions) -> tuple[list[str], int]:
+    """Read the names of the columns and how many lines come before the first row."""
+    try:
+        with pa.OSFile(file) as raw:
+            stream = _open_stream(raw, file, options)
+            text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+            fields, lines = _find_header(text, options)
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise ValueError(f"{file} cannot be read as CSV: {error}") from error
+    if fields is None:
+        raise ValueError(f"{file} has no header: nothing but blank lines.")
+    if options.names is not None:
+        if len(options.names) != len(fields):
+            raise ValueError(f"{file} has {len(fields)} columns, names has {len(options.names)}.")
+        fields = list(options.names)
+    elif options.header is None:
+        fields = [str(i) for i in range(len(fields))]
+    return _unique(fields), lines
+
+
+def _find_header(text: Any, options: CsvOptions) -> tuple[list[str] | None, int]:
+    """Find the header, or the first row; count the lines up to the first row."""
+    for _ in range(options.skiprows):
+        text.readline()
+    rows = csv.reader(
+        text,
+        delimiter=options.sep,
+        quotechar=options.quote,
+        quoting=csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,
+        doublequote=options.doublequote,
+        escapechar=options.escapechar,
+    )
+    fields, seen = None, -1
+    for fields in filter(None, rows):
+        seen += 1
+        if seen == (options.header or 0):
+            break
+    else:
+        fields = None
+    n_lines = 0 if options.header is None else rows.line_num
+    return fields, options.skiprows + n_lines
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Name the nameless and number the repeated, as pandas does."""
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+    taken, result = set(names), []
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        unique = name
+        while counts[name] > 1 and unique in taken:
+            unique = f"{name}.{counts[name] - 1}"
+            counts[name] += unique in taken
+        taken.add(unique)
+        result.append(unique)
+    return result

@@ -1,0 +1,252 @@
+"""Parquet files: row groups are the blocks."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sklearnish.data import _arrow
+from sklearnish.data._files import HandlePool, Manifest, Paths, describe, expand_paths
+from sklearnish.data._source import Column, Field, IntArray, Source
+
+_SUFFIXES = (".parquet", ".pq", ".parq")
+_INDEX = "index_columns"
+
+
+class ParquetSource(Source):
+    """One table in one or many Parquet files.
+
+    Only the footers are read to make one. What pandas stored as the index of a DataFrame is
+    not a column, as in ``pandas.read_parquet``.
+
+    Parameters
+    ----------
+    paths : str, path or list of them
+        Files, globs or directories; all files must have the same columns and types.
+
+    Attributes
+    ----------
+    files : list of str
+        Absolute paths, in the order of the rows.
+    rows_read, blocks_read, bytes_read : int
+        Rows, row groups and bytes in memory that this object has read from disk so far.
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing is found at ``paths``.
+    ValueError
+        A file is empty, is not Parquet or differs from the first in its columns.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        files = expand_paths(paths, _SUFFIXES)
+        self.name = describe(paths if isinstance(paths, str | Path) else files)
+        self._manifests = [Manifest.of(file) for file in files]
+        self.files = [manifest.path for manifest in self._manifests]
+        scan = _Scan()
+        for i, file in enumerate(self.files):
+            scan.add(i, file)
+        self._types: dict[str, Any] = scan.types
+        self.schema: dict[str, Field] = {n: _arrow.to_field(t) for n, t in scan.types.items()}
+        self._widths = scan.widths
+        self._block_file = np.array(scan.block_file, dtype=np.int32)
+        self._block_group = np.array(scan.block_group, dtype=np.int32)
+        self.blocks: IntArray = np.cumsum([0, *scan.block_rows], dtype=np.int64)
+        self.n_rows = int(self.blocks[-1])
+        self._start()
+
+    def _start(self) -> None:
+        """Begin with no open file and the counters at zero."""
+        self._handles: HandlePool[str, Any] = HandlePool(_open)
+        self.rows_read = self.blocks_read = self.bytes_read = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle what the footers said, without files."""
+        state = self.__dict__.copy()
+        for name in ("_handles", "rows_read", "blocks_read", "bytes_read", "schema"):
+            del state[name]
+        state["_types"] = pa.schema(list(self._types.items()))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up the pickled state; files are opened when rows are read."""
+        self.__dict__.update(state)
+        self._types = {field.name: field.type for field in state["_types"]}
+        self.schema = {n: _arrow.to_field(t) for n, t in self._types.items()}
+        self._start()
+
+    def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
+        """Read some columns of ascending rows; each row group is read once."""
+        pieces = [
+            _arrow.pick(self._read_block(block, columns), local)
+            for block, local in _arrow.runs(rows, self.blocks)
+        ]
+        return _arrow.join(pieces, {name: self._types[name] for name in columns})
+
+    def _read_block(self, block: int, columns: Sequence[str]) -> Any:
+        """Read one row group."""
+        self._manifests[self._block_file[block]].check()
+        file, group = self.files[self._block_file[block]], int(self._block_group[block])
+        try:
+            with self._handles.borrow(file) as handle:
+                # One thread: a training step runs beside it.
+                table = handle.read_row_group(group, list(columns), use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            _fail(file, group, error)
+        self._count(block, table.nbytes)
+        return table
+
+    def _count(self, block: int, n_bytes: int) -> None:
+        """Add a row group to the counters."""
+        self.rows_read += int(self.blocks[block + 1] - self.blocks[block])
+        self.blocks_read += 1
+        self.bytes_read += n_bytes
+
+    def iter_batches(self, columns: Sequence[str], batch_rows: int = 16384) -> Iterator[Any]:
+        """Yield record batches of all rows in order, without holding a whole row group.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Names of columns of the schema.
+        batch_rows : int, default=16384
+            Most rows of a batch.
+
+        Yields
+        ------
+        pyarrow.RecordBatch
+            The next rows.
+        """
+        for block in range(len(self.blocks) - 1):
+            self._manifests[self._block_file[block]].check()
+            file, group = self.files[self._block_file[block]], int(self._block_group[block])
+            try:
+                # A handle of its own: a half-read one must not meet another reader.
+                with _open(file, buffer_size=1 << 20) as handle:
+                    for batch in handle.iter_batches(
+                        batch_rows, [group], list(columns), use_threads=False
+                    ):
+                        self.bytes_read += batch.nbytes
+                        yield batch
+            except (pa.ArrowException, OSError) as error:
+                _fail(file, group, error)
+            self._count(block, 0)
+
+    def arrow_types(self, columns: Sequence[str]) -> dict[str, Any]:
+        """Return the Arrow types of some columns."""
+        return {name: self._types[name] for name in columns}
+
+    def row_nbytes(self, columns: Sequence[str] | None = None) -> float:
+        """Estimate the bytes of a row in memory (of text: in the widest row group)."""
+        return float(sum(self._widths[name] for name in (columns or self.schema)))
+
+    def block_nbytes(self, columns: Sequence[str] | None = None) -> int:
+        """Estimate the bytes of the largest row group in memory."""
+        return int(np.diff(self.blocks).max(initial=0) * self.row_nbytes(columns))
+
+    def row_name(self, row: int) -> str:
+        """Say in which file a row is."""
+        block = int(np.searchsorted(self.blocks, row, side="right")) - 1
+        file = self._block_file[block]
+        first = int(self.blocks[int(np.searchsorted(self._block_file, file))])
+        return f"row {row - first} of {self.files[file]}"
+
+    def manifests(self) -> list[Manifest]:
+        """Return what the files looked like when they were scanned."""
+        return list(self._manifests)
+
+    def check_unchanged(self) -> None:
+        """Raise DatasetChangedError if a file is not the one that was scanned."""
+        for manifest in self._manifests:
+            manifest.check()
+
+
+class _Scan:
+    """What the footers say, gathered file by file."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, Any] = {}
+        self.widths: dict[str, float] = {}
+        self.block_file: list[int] = []
+        self.block_group: list[int] = []
+        self.block_rows: list[int] = []
+        self._first = ""
+
+    def add(self, i: int, file: str) -> None:
+        """Read the footer of the next file."""
+        with _open(file) as handle:
+            metadata, types = handle.metadata, _column_types(handle, file)
+        if not i:
+            self.types, self._first = types, file
+            self.widths = {n: _arrow.width(t) or 0.0 for n, t in types.items()}
+        _check_same(types, file, self.types, self._first)
+        varying = {name for name, t in types.items() if _arrow.width(t) is None}
+        for group in range(metadata.num_row_groups):
+            row_group = metadata.row_group(group)
+            if row_group.num_rows:
+                self.block_file.append(i)
+                self.block_group.append(group)
+                self.block_rows.append(row_group.num_rows)
+                if varying:
+                    self._measure(row_group, varying)
+
+    def _measure(self, row_group: Any, names: set[str]) -> None:
+        """Note the mean width of the columns whose width varies, where it is the largest."""
+        total = dict.fromkeys(names, 0)
+        for j in range(row_group.num_columns):
+            column = row_group.column(j)
+            name = column.path_in_schema
+            name = name if name in names else name.split(".")[0]
+            if name in names:
+                total[name] += column.total_uncompressed_size
+        for name, size in total.items():
+            self.widths[name] = max(self.widths[name], 4 + size / row_group.num_rows)
+
+
+def _open(file: str, buffer_size: int = 0) -> Any:
+    """Open a Parquet file; errors name it."""
+    try:
+        # Mapped memory is a tenth faster, but a file cut short under it kills the process;
+        # pre_buffer made no difference on a local disk and is not safe between threads.
+        return pq.ParquetFile(file, memory_map=False, pre_buffer=False, buffer_size=buffer_size)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(
+            f"{file} cannot be read as Parquet: {error} It may be truncated or not Parquet at all."
+        ) from error
+
+
+def _fail(file: str, group: int, error: Exception) -> NoReturn:
+    """Raise an error that names the file, which Arrow's does not."""
+    raise ValueError(
+        f"row group {group} of {file} cannot be read: {error} The file is damaged: write it again."
+    ) from error
+
+
+def _column_types(handle: Any, file: str) -> dict[str, Any]:
+    """Read names and types of the columns, less the stored index of a DataFrame."""
+    schema = handle.schema_arrow
+    _arrow.check_names(schema.names, file)
+    index = (schema.pandas_metadata or {}).get(_INDEX, [])
+    dropped = {name for name in index if isinstance(name, str)}
+    return {field.name: field.type for field in schema if field.name not in dropped}
+
+
+def _check_same(types: dict[str, Any], file: str, wanted: dict[str, Any], first: str) -> None:
+    """Raise ValueError if the columns of a file are not those of the first."""
+    if types == wanted:
+        return
+    advice = "All files must have the same columns and types: write them again with one schema."
+    for name in wanted:
+        if name not in types:
+            raise ValueError(f"{file} has no column {name!r}, which {first} has. {advice}")
+    for name, dtype in types.items():
+        if name not in wanted:
+            raise ValueError(f"{file} has a column {name!r}, which {first} has not. {advice}")
+        if dtype != wanted[name]:
+            raise ValueError(
+                f"column {name!r} is {dtype} in {file} and {wanted[name]} in {first}. {advice}"
+            )

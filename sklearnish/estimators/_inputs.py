@@ -1,0 +1,103 @@
+"""From what the user passes as X to a Dataset, or to an array that was checked."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import validate_data
+
+from sklearnish.data import Dataset, as_dataset
+
+
+def is_lazy(X: Any) -> bool:
+    """Say whether X is read batch by batch, rather than checked as an array first."""
+    kinds = (Dataset, torch.utils.data.Dataset, torch.Tensor, np.memmap)
+    return isinstance(X, kinds) or is_frame(X)
+
+
+def is_frame(X: Any) -> bool:
+    """Say whether X is a DataFrame or an Arrow table."""
+    if isinstance(X, np.ndarray | list | Dataset | torch.Tensor):
+        return False
+    from narwhals.dependencies import is_into_dataframe
+
+    return bool(is_into_dataframe(X))
+
+
+def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Check an array-like as scikit-learn does; return an array or a CSR matrix."""
+    return validate_data(estimator, X, reset=reset, accept_sparse="csr", allow_nd=True)
+
+
+def to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
+    """Make a Dataset of X, and remember its columns, or compare them with those of fit."""
+    if not is_lazy(X):
+        return as_dataset(checked_array(estimator, X, reset=reset))
+    if is_frame(X):
+        dataset = as_dataset(X)
+        check_numeric(dataset)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return dataset
+    dataset = X if isinstance(X, Dataset) else as_dataset(X)
+    if reset:
+        check_numeric(dataset)
+        _remember_columns(estimator, dataset)
+        return dataset
+    return _fitted_columns(estimator, dataset)
+
+
+def check_numeric(dataset: Dataset) -> None:
+    """Refuse columns that are not numbers, by name."""
+    if dataset.transforms:
+        return
+    schema = dataset.source.schema
+    bad = [name for name in dataset.dtypes if schema[name].kind != "number"]
+    if not bad:
+        return
+    listed = ", ".join(f"{name!r} ({schema[name].dtype})" for name in bad)
+    raise ValueError(
+        f"{dataset.source.name} has columns that are not numbers: {listed}. Encode them first, "
+        "for example in a sklearn.compose.ColumnTransformer with OneHotEncoder or "
+        "OrdinalEncoder, or drop them."
+    )
+
+
+def _remember_columns(estimator: Any, dataset: Dataset) -> None:
+    """Set n_features_in_ and feature_names_in_."""
+    shape = dataset.row_shape
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    estimator.n_features_in_ = shape[0] if shape else 1
+    if dataset.columns is not None:
+        estimator.feature_names_in_ = np.asarray(dataset.columns, dtype=object)
+
+
+def _fitted_columns(estimator: Any, dataset: Dataset) -> Dataset:
+    """Take the columns of fit by name; compare numbers where there are no names."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None and dataset.columns is not None:
+        missing = [name for name in names if name not in dataset.source.schema]
+        if missing:
+            raise ValueError(_missing_message(dataset, missing))
+        dataset = dataset.select(list(names))
+        check_numeric(dataset)
+        return dataset
+    check_numeric(dataset)
+    found = dataset.row_shape[0] if dataset.row_shape else 1
+    if found != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {found} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+    return dataset
+
+
+def _missing_message(dataset: Dataset, missing: list[str]) -> str:
+    """Word the error as scikit-learn does."""
+    listed = "".join(f"- {name}\n" for name in missing[:10])
+    more = f"- ... and {len(missing) - 10} more\n" if len(missing) > 10 else ""
+    return (
+        "The feature names should match those that were passed during fit.\n"
+        f"Feature names seen at fit time, yet now missing in {dataset.source.name}:\n"
+        f"{listed}{more}"
+    )

@@ -1,0 +1,122 @@
+"""Constructor parameters: what they may be, and those written as `module__hidden`."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+
+PREFIXES = ("module", "optimizer", "criterion")
+
+_positive_int = Interval(Integral, 1, None, closed="left")
+_positive = Interval(Real, 0, None, closed="neither")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "module": [None, type, torch.nn.Module, callable],
+    "module_params": [dict, None],
+    "criterion": [None, type, callable],
+    "criterion_params": [dict, None],
+    "optimizer": [StrOptions({"adam", "adamw", "sgd"}), type, callable],
+    "optimizer_params": [dict, None],
+    "lr": [_positive],
+    "lr_schedule": [None, StrOptions({"cosine", "onecycle"}), type, callable],
+    "max_epochs": [_positive_int],
+    "batch_size": [_positive_int],
+    "clip_grad_norm": [_positive, None],
+    "accumulate_steps": [_positive_int],
+    "precision": [StrOptions({"float32", "float64", "bf16", "fp16"})],
+    "compile": ["boolean"],
+    "device": [str, torch.device],
+    "sampler": [str, callable],
+    "augment": [None, callable, list, tuple, HasMethods("__call__")],
+    "shuffle_memory": [str, _positive_int],
+    "num_workers": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+    "pin_memory": [StrOptions({"auto"}), "boolean"],
+    "num_threads": [StrOptions({"auto"}), _positive_int],
+    "worker_timeout": [_positive],
+    "predict_batch_size": [StrOptions({"auto"}), _positive_int],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "monitor": [str],
+    "patience": [_positive_int],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "warm_start": ["boolean"],
+    "callbacks": [None, list, tuple],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "standardize_target": ["boolean"],
+}
+
+
+def split_nested(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Separate `module__hidden=1` and its like from the constructor's own parameters."""
+    own: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in params.items():
+        prefix, delimiter, key = name.partition("__")
+        if delimiter and prefix in PREFIXES:
+            nested.setdefault(prefix, {})[key] = value
+        else:
+            own[name] = value
+    return own, nested
+
+
+class NestedParams:
+    """Lets `module__*`, `optimizer__*` and `criterion__*` stand for entries of the dicts."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get parameters for this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add the entries of ``module_params`` as ``module__<name>``, and likewise
+            for ``optimizer_params`` and ``criterion_params``.
+
+        Returns
+        -------
+        dict of str to object
+            Parameter names and their values.
+        """
+        params: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
+        if deep:
+            for prefix in PREFIXES:
+                for key, value in (params[f"{prefix}_params"] or {}).items():
+                    params[f"{prefix}__{key}"] = value
+        return params
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters of this estimator.
+
+        Parameters
+        ----------
+        **params : object
+            Constructor parameters; ``module__<name>`` sets one entry of ``module_params``, and
+            likewise for ``optimizer__`` and ``criterion__``.
+
+        Returns
+        -------
+        estimator
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown; the message lists those that are known.
+        """
+        own, nested = split_nested(params)
+        unknown = sorted(set(own) - set(super().get_params(deep=False)))  # type: ignore[misc]
+        if unknown:
+            known = ", ".join(sorted(super().get_params(deep=False)))  # type: ignore[misc]
+            raise ValueError(
+                f"Invalid parameter {', '.join(map(repr, unknown))} for estimator "
+                f"{type(self).__name__}. Valid parameters are: {known}; and module__<name>, "
+                "optimizer__<name>, criterion__<name>."
+            )
+        for name, value in own.items():
+            setattr(self, name, value)
+        for prefix, entries in nested.items():
+            name = f"{prefix}_params"
+            setattr(self, name, {**(getattr(self, name) or {}), **entries})
+        return self

@@ -1,0 +1,104 @@
+"""The default module: a multilayer perceptron that standardises its inputs."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+NARROWEST, WIDEST = 128, 512
+
+
+class MLP(nn.Module):
+    """Multilayer perceptron whose first step is to standardise its inputs.
+
+    The scaling is part of the module (two buffers), so that it is saved, moved and cast with
+    the weights. Rows of more than one dimension are flattened; whole numbers are cast to the
+    dtype of the weights.
+
+    Parameters
+    ----------
+    in_features : int
+        Number of values in a row.
+    out_features : int
+        Number of outputs.
+    hidden : int or sequence of int, default=None
+        Widths of the hidden layers. None means two layers as wide as the smallest power of two
+        that is not below ``in_features + out_features``, and between 128 and 512. The number
+        of rows plays no part.
+    dropout : float, default=0.0
+        Fraction of hidden activations that are dropped in training.
+
+    Attributes
+    ----------
+    mean, scale : Tensor of shape (in_features,)
+        What is subtracted from the inputs, and by what they are divided then.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearnish.modules import MLP
+    >>> module = MLP(4, 3, hidden=(32, 16), dropout=0.1)
+    >>> module(torch.zeros(5, 2, 2)).shape
+    torch.Size([5, 3])
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        hidden: int | Sequence[int] | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(in_features))
+        self.register_buffer("scale", torch.ones(in_features))
+        widths = [in_features, *_widths(hidden, in_features + out_features)]
+        layers: list[nn.Module] = []
+        for n_in, n_out in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
+
+    def set_input_scaling(self, mean: Tensor, scale: Tensor) -> None:
+        """Take over the statistics of the training rows.
+
+        Parameters
+        ----------
+        mean : Tensor of shape (in_features,)
+            Mean of each input.
+        scale : Tensor of shape (in_features,)
+            Standard deviation of each input, 1 where it is constant.
+        """
+        self.mean.copy_(mean.reshape(-1))
+        self.scale.copy_(scale.reshape(-1))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Compute the outputs of a batch.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, in_features) or (n, ...)
+            Rows.
+
+        Returns
+        -------
+        Tensor of shape (n, out_features)
+            Logits or values.
+        """
+        if X.ndim > 2:
+            X = X.flatten(1)
+        return self.layers((X.to(self.mean.dtype) - self.mean) / self.scale)
+
+
+def _widths(hidden: int | Sequence[int] | None, features: int) -> tuple[int, ...]:
+    """Say how wide each hidden layer is."""
+    if isinstance(hidden, int):
+        return (hidden,)
+    if hidden is not None:
+        return tuple(hidden)
+    width = min(max(1 << (features - 1).bit_length(), NARROWEST), WIDEST)
+    return (width, width)

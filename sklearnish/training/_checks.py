@@ -1,0 +1,68 @@
+"""What can be known about a module before it is trained."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearnish.data._batch import Features
+from sklearnish.training._devices import autocast
+
+_ALREADY = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid"}
+_ENDINGS = {
+    "softmax": (nn.Softmax, nn.Softmax2d),
+    "sigmoid": (nn.Sigmoid,),
+}
+
+
+def dry_run(module: nn.Module, X: Features, precision: str, device: torch.device) -> Tensor:
+    """Compute the outputs for a few rows in eval mode, which changes no running statistics."""
+    module.eval()
+    if isinstance(X, Tensor) and X.dtype == torch.uint8:
+        X = X.to(torch.float64 if precision == "float64" else torch.float32)
+    with torch.no_grad(), autocast(precision, device):
+        outputs = module(**X) if isinstance(X, dict) else module(X)
+    if not isinstance(outputs, Tensor):
+        raise ValueError(
+            f"module {type(module).__name__} returned {type(outputs).__name__}; forward must "
+            "return one tensor of logits or values."
+        )
+    return outputs
+
+
+def check_shape(module: nn.Module, outputs: Tensor, n_rows: int, wanted: int, what: str) -> None:
+    """Raise unless there is one row of outputs per row, as wide as the target."""
+    good = [(n_rows, wanted)] + ([(n_rows,)] if wanted == 1 else [])
+    if tuple(outputs.shape) in good:
+        return
+    raise ValueError(
+        f"module {type(module).__name__} returned shape {tuple(outputs.shape)} for {n_rows} rows; "
+        f"wanted {' or '.join(map(str, good))}: {what}. Let the module's __init__ name "
+        "`out_features` (and `in_features`) to be told the sizes."
+    )
+
+
+def warn_of_final_activation(module: nn.Module, outputs: Tensor, criterion: Any) -> None:
+    """Warn if the module ends in what the loss applies itself."""
+    name = type(criterion).__name__
+    ending = _ALREADY.get(name)
+    if ending is None or not _ends_in(module, outputs, ending):
+        return
+    warnings.warn(
+        f"module {type(module).__name__} ends in a {ending}, which {name} applies itself; twice "
+        f"over, it learns slowly and badly. Return logits instead: remove the {ending} at the end.",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def _ends_in(module: nn.Module, outputs: Tensor, ending: str) -> bool:
+    """Look at the last layer, and, for a softmax, whether the outputs are probabilities."""
+    last = list(module.modules())[-1]
+    if isinstance(last, _ENDINGS[ending]):
+        return True
+    if ending != "softmax" or outputs.ndim < 2 or outputs.shape[1] < 2:
+        return False
+    sums = outputs.sum(1)
+    return bool((outputs >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-3))

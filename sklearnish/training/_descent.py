@@ -1,0 +1,87 @@
+"""From a loss to changed weights: scaling, accumulation, clipping, step, schedule."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from sklearnish.training._optim import Schedule
+
+
+class Descent:
+    """Takes the optimizer's steps.
+
+    With ``accumulate`` of k, the gradients of k batches are averaged over their rows (or
+    weights), so that a step is that of one batch k times as large.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        clip: float | None = None,
+        accumulate: int = 1,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        self.optimizer = optimizer
+        self.clip = clip
+        self.accumulate = accumulate
+        self.scaler = scaler
+        self.schedule: Schedule | None = None
+        self._pending = 0
+        self._size: Any = 0
+        optimizer.zero_grad(set_to_none=True)
+
+    def backward(self, loss: Tensor, size: int | Tensor) -> None:
+        """Add the gradients of a batch."""
+        if self.accumulate > 1:
+            loss = loss * size
+            self._pending += 1
+            self._size = self._size + size
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def step(self) -> None:
+        """Change the weights, if enough batches have been seen."""
+        if self._pending >= self.accumulate or self.accumulate == 1:
+            self._step()
+
+    def finish(self) -> None:
+        """Use what is left of an epoch whose batches do not fill the last step."""
+        if self._pending:
+            self._step()
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the first group of weights."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _step(self) -> None:
+        """Take one step, and forget the gradients."""
+        if self._pending:
+            self._average()
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters(), self.clip)
+        if self.scaler is not None:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.schedule is not None:
+            self.schedule.step()
+
+    def _average(self) -> None:
+        """Divide the summed gradients by the rows behind them."""
+        for parameter in self._parameters():
+            if parameter.grad is not None:
+                parameter.grad.div_(self._size)
+        self._pending, self._size = 0, 0
+
+    def _parameters(self) -> list[Tensor]:
+        """List the weights."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]

@@ -1,0 +1,118 @@
+"""The loss of a batch: weighted by row, and reported in units that the user knows."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from sklearnish.data._batch import Batch
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+class BatchLoss:
+    """Loss of a batch as ``sum(weight * loss) / sum(weight)``.
+
+    ``units`` turns a loss into the one reported: a number for all, or one per target.
+    """
+
+    def __init__(self, criterion: Criterion, units: float | Tensor = 1.0) -> None:
+        self.criterion = criterion
+        self.units = units
+        self.per_row = _unreduced(criterion)
+
+    def __call__(self, y_pred: Tensor, batch: Batch) -> tuple[Tensor, Tensor, int | Tensor]:
+        """Return the loss to descend, the one to report, and the weight of the batch."""
+        _, y, weight = batch
+        assert y is not None
+        y_pred = _align(y_pred, y)
+        if weight is None and not isinstance(self.units, Tensor):
+            loss = self.criterion(y_pred, y)
+            if loss.ndim:
+                loss = loss.mean()
+            return loss, loss.detach(), y.shape[0]
+        return self._weighted(y_pred, y, weight)
+
+    def _weighted(
+        self, y_pred: Tensor, y: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor, int | Tensor]:
+        """Weigh the rows, and the targets' units."""
+        if self.per_row is None:
+            raise ValueError(
+                f"Rows are weighted, but criterion {self.criterion!r} has no `reduction`, so its "
+                "loss cannot be had row by row. Give it a `reduction` argument that accepts "
+                "'none', or fit without sample_weight and class_weight."
+            )
+        losses = self.per_row(y_pred, y)
+        reported = self._reported(losses)
+        if weight is None:
+            assert reported is not None
+            return losses.mean(), reported.mean(), y.shape[0]
+        total = weight.sum()
+        loss = _row_means(losses).dot(weight) / total
+        if reported is not None:
+            return loss, _row_means(reported).dot(weight) / total, total
+        return loss, loss.detach(), total
+
+    def _reported(self, losses: Tensor) -> Tensor | None:
+        """Losses in the targets' own units, None where one number converts them all."""
+        if not isinstance(self.units, Tensor):
+            return None
+        return losses.detach() * self.units.to(losses.device)
+
+    def report(self, loss: float) -> float:
+        """Convert a mean loss into the reported units (done already where they differ)."""
+        return loss if isinstance(self.units, Tensor) else loss * self.units
+
+
+def _row_means(losses: Tensor) -> Tensor:
+    """Average what is left of each row."""
+    return losses if losses.ndim == 1 else losses.flatten(1).mean(1)
+
+
+def _align(y_pred: Tensor, y: Tensor) -> Tensor:
+    """Reconcile outputs of shape (n,) and (n, 1) with the target, which would broadcast."""
+    if y_pred.ndim == y.ndim or not y.is_floating_point():
+        return y_pred
+    return y_pred.reshape(y.shape) if y_pred.numel() == y.numel() else y_pred
+
+
+def _unreduced(criterion: Criterion) -> Criterion | None:
+    """Return the criterion with one loss per row, None if it has no such form."""
+    if not hasattr(criterion, "reduction"):
+        return None
+    unreduced = copy.copy(criterion)
+    unreduced.reduction = "none"  # type: ignore[attr-defined]
+    return unreduced
+
+
+def make_criterion(criterion: Any, params: dict[str, Any]) -> nn.Module:
+    """Build the criterion from a class or a ready instance."""
+    if not isinstance(criterion, type):
+        if params:
+            raise ValueError(
+                f"criterion_params={params} need a criterion class, but criterion is the "
+                f"instance {criterion!r}; pass {type(criterion).__name__} itself."
+            )
+        return copy.deepcopy(criterion)  # type: ignore[no-any-return]
+    check_arguments(criterion, params, "criterion")
+    return criterion(**params)  # type: ignore[no-any-return]
+
+
+def check_arguments(factory: Any, params: dict[str, Any], role: str) -> None:
+    """Refuse arguments that a class does not take, and list those that it does."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return
+    kinds = [p.kind for p in signature.parameters.values()]
+    unknown = sorted(set(params) - set(signature.parameters))
+    if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
+        name = getattr(factory, "__name__", repr(factory))
+        raise ValueError(
+            f"{role} {name} takes no argument {', '.join(map(repr, unknown))}; "
+            f"it takes {', '.join(signature.parameters) or 'none'}."
+        )
+

@@ -1,0 +1,351 @@
+"""The training loop: skorch's NeuralNet fed by a Loader, with nothing per step but the step."""
+
+import dis
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import ClassifierMixin
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+
+from sklearnish.data._batch import Batch, Features
+from sklearnish.training._descent import Descent
+from sklearnish.training._devices import autocast, is_available, weight_dtype
+from sklearnish.training._loss import BatchLoss
+from sklearnish.training._optim import make_optimizer, make_schedule
+from sklearnish.training._progress import Progress
+from sklearnish.training._record import EpochLoss
+from sklearnish.training._stopping import EarlyStopping
+
+Score = Callable[[Tensor], dict[str, float]]
+
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end")
+_ON_DEVICE = ("module", "criterion", "module_", "criterion_", "optimizer_", "loss_", "descent_")
+
+
+class Net(NeuralNet):  # type: ignore[misc]
+    """skorch's NeuralNet with dataset, split and iterator replaced, and a thin epoch loop.
+
+    It is given a module and a criterion that are built already, and batches that are on the
+    device already. skorch's callback protocol is kept; what it does once a batch, and the
+    history of batches, cost something only if a callback asks for them.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module that is trained, on its device.
+    criterion : nn.Module
+        The loss.
+    lr_schedule : None, "cosine", "onecycle" or scheduler class, default=None
+        How the learning rate changes.
+    clip_grad_norm : float or None, default=None
+        Largest norm of the gradient.
+    accumulate_steps : int, default=1
+        Batches whose gradients are averaged for one step of the optimizer.
+    precision : {"float32", "float64", "bf16", "fp16"}, default="float32"
+        In which numbers to compute.
+    units : float or Tensor of shape (n_targets,), default=1.0
+        What turns a loss into the one reported.
+    **kwargs
+        As skorch's NeuralNet has them.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        criterion: nn.Module,
+        *,
+        lr_schedule: Any = None,
+        clip_grad_norm: float | None = None,
+        accumulate_steps: int = 1,
+        precision: str = "float32",
+        units: float | Tensor = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(module, criterion, train_split=None, **kwargs)
+        self.lr_schedule = lr_schedule
+        self.clip_grad_norm = clip_grad_norm
+        self.accumulate_steps = accumulate_steps
+        self.precision = precision
+        self.units = units
+        self.hooks_: frozenset[str] = frozenset()
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        """None: the loop records what skorch's defaults would."""
+        return []
+
+    # Set-up
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> "Net":
+        """Build the optimizer and what takes its steps."""
+        args, options = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
+        self.optimizer_ = make_optimizer(self.optimizer, *args, options)
+        half = self.precision == "fp16"
+        self.descent_ = Descent(
+            self.optimizer_,
+            clip=self.clip_grad_norm,
+            accumulate=self.accumulate_steps,
+            scaler=torch.amp.GradScaler(torch.device(self.device).type) if half else None,
+        )
+        self.loss_ = BatchLoss(self.criterion_, self.units)
+        return self
+
+    def torch_compile(self, module: Any, name: str) -> Any:
+        """Compile the module in place, so that it keeps its class and pickles."""
+        if self.compile and name == "module":
+            module.compile()
+        return module
+
+    # One fit
+
+    def train(
+        self,
+        batches: Iterable[Batch],
+        *,
+        epochs: int,
+        steps_per_epoch: int,
+        n_rows: int = 0,
+        valid: Sequence[Batch] | None = None,
+        score: Score | None = None,
+        stopping: EarlyStopping | None = None,
+        monitor: str = "valid_loss",
+        wait: Callable[[], float] = lambda: 0.0,
+        dataset: Any = None,
+    ) -> "Net":
+        """Train for some epochs, or until `stopping` ends it; leave the module in eval mode.
+
+        Each iteration over `batches` is an epoch. `score` is given the outputs for the
+        validation rows and returns further records of the epoch. `wait` tells how many seconds
+        the last epoch waited for data.
+        """
+        steps = epochs * -(-steps_per_epoch // self.accumulate_steps)
+        self.descent_.schedule = make_schedule(self.lr_schedule, self.optimizer_, max(1, steps))
+        self.hooks_ = self._hooks()
+        on_epoch = {"dataset_train": dataset, "dataset_valid": valid}
+        self.notify("on_train_begin", X=dataset, y=None)
+        with Progress(epochs, n_rows, self.verbose) as progress:
+            for _ in range(epochs):
+                self.notify("on_epoch_begin", **on_epoch)
+                self._epoch(batches, valid, score, wait)
+                progress.epoch(self.history[-1])
+                if self._stops(stopping, monitor, on_epoch):
+                    break
+        if stopping is not None:
+            stopping.restore(self.module_)
+        self._set_training(False)
+        self.notify("on_train_end", X=dataset, y=None)
+        return self
+
+    def _epoch(
+        self,
+        batches: Iterable[Batch],
+        valid: Sequence[Batch] | None,
+        score: Score | None,
+        wait: Callable[[], float],
+    ) -> None:
+        """Run one epoch and record it."""
+        start = time.perf_counter()
+        lr = self.descent_.lr
+        self.run_single_epoch(batches, True, "train", self.train_step)
+        waited = wait()
+        if valid is not None:
+            outputs: list[Tensor] | None = [] if score else None
+            self.run_single_epoch(valid, False, "valid", self.validation_step, outputs=outputs)
+            if score is not None and outputs is not None:
+                self._record(score(torch.cat(outputs)))
+        self._record({"dur": time.perf_counter() - start, "lr": lr, "wait": waited})
+        if self.descent_.schedule is not None:
+            last = self.history[-1]
+            self.descent_.schedule.epoch(last.get("valid_loss", last["train_loss"]))
+
+    def _record(self, values: dict[str, float]) -> None:
+        """Write numbers of the epoch to the history."""
+        for name, value in values.items():
+            self.history.record(name, value)
+
+    def _stops(
+        self, stopping: EarlyStopping | None, monitor: str, on_epoch: dict[str, Any]
+    ) -> bool:
+        """Ask the stopping rule and the callbacks; skorch's stop by KeyboardInterrupt."""
+        record = self.history[-1]
+        stop = stopping is not None and stopping.update(
+            record[monitor], record["epoch"], self.module_
+        )
+        self.on_epoch_end(self, **on_epoch)
+        for _, callback in self.callbacks_:
+            try:
+                callback.on_epoch_end(self, **on_epoch)
+            except KeyboardInterrupt as interrupt:
+                if not _raised_to_stop(interrupt):
+                    raise
+                stop = True
+        return stop
+
+    # One epoch
+
+    def run_single_epoch(
+        self,
+        iterator: Iterable[Batch],
+        training: bool,
+        prefix: str,
+        step_fn: Callable[[Batch], dict[str, Any]],
+        *,
+        outputs: list[Tensor] | None = None,
+    ) -> None:
+        """Take all steps of an epoch; the losses stay on the device until its end."""
+        self._set_training(training)
+        per_batch = not self.hooks_.isdisjoint(_BATCH_HOOKS)
+        kind = "training" if training else "validation"
+        losses = EpochLoss(kind, self.history[-1]["epoch"])
+        descent = self.descent_
+        for batch in iterator:
+            if per_batch:
+                self._begin_batch(batch, training)
+            step = step_fn(batch)
+            losses.append(step["loss"], step["size"], descent.lr)
+            if outputs is not None:
+                outputs.append(step["y_pred"])
+            if per_batch:
+                self._end_batch(batch, training, prefix, step)
+        if training:
+            descent.finish()
+        self.history.record(f"{prefix}_loss", self.loss_.report(losses.mean(descent.lr)))
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Take one step of the optimizer (every so many batches, if they accumulate)."""
+        step = self.train_step_single(batch)
+        if "on_grad_computed" in self.hooks_:
+            parameters = list(self.get_all_learnable_params())
+            self.notify(
+                "on_grad_computed", named_parameters=parameters, batch=batch[:2], training=True
+            )
+        self.descent_.step()
+        return step
+
+    def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Compute the gradients of one batch."""
+        y_pred = self.infer(batch.X)
+        loss, reported, size = self.loss_(y_pred, batch)
+        self.descent_.backward(loss, size)
+        return {"loss": reported, "y_pred": y_pred, "size": size}
+
+    @torch.inference_mode()
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Compute outputs and loss of one batch."""
+        y_pred = self.infer(batch.X)
+        _, reported, size = self.loss_(y_pred, batch)
+        return {"loss": reported, "y_pred": y_pred, "size": size}
+
+    def infer(self, x: Features, **fit_params: Any) -> Tensor:
+        """Compute the module's outputs for features that are on the device."""
+        if self.precision in ("float32", "float64"):
+            return self._forward(x)
+        with autocast(self.precision, torch.device(self.device)):
+            return self._forward(x).float()
+
+    def _forward(self, x: Features) -> Tensor:
+        """Call the module; images become floating point here, on the device."""
+        if isinstance(x, dict):
+            return self.module_(**x)  # type: ignore[no-any-return]
+        if x.dtype is torch.uint8:
+            x = x.to(weight_dtype(self.precision))
+        return self.module_(x)  # type: ignore[no-any-return]
+
+    # What callbacks see once a batch
+
+    def _hooks(self) -> frozenset[str]:
+        """Name the hooks of a batch that some callback defines."""
+        return frozenset(
+            name
+            for name in (*_BATCH_HOOKS, "on_grad_computed")
+            for _, callback in self.callbacks_
+            if getattr(type(callback), name) is not getattr(Callback, name)
+        )
+
+    def _begin_batch(self, batch: Batch, training: bool) -> None:
+        """Tell callbacks of a batch; one of them may have left the module in another mode."""
+        if self.module_.training is not training:
+            self._set_training(training)
+        self.notify("on_batch_begin", batch=batch[:2], training=training)
+
+    def _end_batch(self, batch: Batch, training: bool, prefix: str, step: dict[str, Any]) -> None:
+        """Write a batch's record and tell callbacks."""
+        self.history.record_batch(f"{prefix}_loss", self.loss_.report(step["loss"].item()))
+        self.history.record_batch(f"{prefix}_batch_size", len(batch))
+        self.notify(
+            "on_batch_end",
+            batch=batch[:2],
+            training=training,
+            loss=step["loss"],
+            y_pred=step["y_pred"],
+        )
+
+    # What callbacks may ask for
+
+    def forward_iter(self, X: Any, training: bool = False, device: str = "cpu") -> Iterator[Tensor]:
+        """Yield outputs for batches, as skorch's scoring callbacks ask for them."""
+        self._set_training(training)
+        for batch in X if isinstance(X, list) else [Batch(self._to_tensor(X))]:
+            with torch.set_grad_enabled(training):
+                yield self.infer(batch.X).detach().to(device)
+
+    def _to_tensor(self, X: Any) -> Tensor:
+        """Bring an array to the device."""
+        return torch.as_tensor(np.asarray(X)).to(self.device, weight_dtype(self.precision))
+
+    # Pickling
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Move what is on another device to the CPU, where it can be loaded anywhere."""
+        state = self.__dict__.copy()
+        if torch.device(self.device).type != "cpu":
+            parts = {name: state[name] for name in _ON_DEVICE if name in state}
+            buffer = io.BytesIO()
+            torch.save(parts, buffer)
+            buffer.seek(0)
+            state |= torch.load(buffer, map_location="cpu", weights_only=False)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go back to the device, if there is one here."""
+        self.__dict__.update(state)
+        device = torch.device(self.device)
+        self.__dict__["device"] = device if is_available(device) else torch.device("cpu")
+        if torch.device(self.device).type != "cpu" and "module_" in state:
+            self.module_.to(self.device)
+            self.criterion_.to(self.device)
+            self.optimizer_.load_state_dict(self.optimizer_.state_dict())
+
+
+class ClassifierNet(ClassifierMixin, Net):  # type: ignore[misc]
+    """A Net whose predictions are class numbers, for scoring callbacks such as accuracy."""
+
+    @property
+    def classes_(self) -> npt.NDArray[np.int64]:
+        """Numbers of the classes."""
+        return np.arange(self.n_outputs_)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Predict class numbers."""
+        outputs: npt.NDArray[Any] = self.predict_proba(X)
+        if outputs.ndim == 1 or outputs.shape[1] == 1:
+            return (outputs.reshape(-1) > 0.5).astype(np.int64)
+        return outputs.argmax(axis=1)
+
+
+def _raised_to_stop(interrupt: KeyboardInterrupt) -> bool:
+    """Tell a callback's `raise KeyboardInterrupt` from the user's Ctrl-C."""
+    trace = interrupt.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code.co_code
+    return dis.opname[code[trace.tb_lasti]] == "RAISE_VARARGS"

@@ -1,0 +1,98 @@
+"""Optimizers by name, and what changes their learning rate."""
+
+import inspect
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from sklearnish.training._loss import check_arguments
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad)
+
+
+def make_optimizer(
+    optimizer: Callable[..., Optimizer], groups: list[dict[str, Any]], options: dict[str, Any]
+) -> Optimizer:
+    """Build the optimizer, fused where torch can: one kernel instead of several a weight."""
+    if not any(group["params"] for group in groups):
+        raise ValueError("module has no parameters to train; there is nothing for fit to do.")
+    check_arguments(optimizer, options, "optimizer")
+    if optimizer in _FUSED and not {"fused", "foreach", "differentiable"} & set(options):
+        options = {**options, "fused": _can_fuse(groups)}
+    return optimizer(groups, **options)
+
+
+def _can_fuse(groups: list[dict[str, Any]]) -> bool:
+    """Say whether torch has a fused kernel for these weights."""
+    return all(
+        torch.is_floating_point(p) and p.device.type in ("cpu", "cuda") and p.layout is torch.strided
+        for group in groups
+        for p in group["params"]
+    )
+
+
+class Schedule:
+    """A learning-rate schedule, told of every step and every epoch."""
+
+    def __init__(self, scheduler: Any, *, per_step: bool, total: int = 0) -> None:
+        self.scheduler = scheduler
+        self.per_step = per_step
+        self.left = total
+
+    def step(self) -> None:
+        """Note one step of the optimizer."""
+        if self.per_step and self.left > 0:
+            self.left -= 1
+            self.scheduler.step()
+
+    def epoch(self, loss: float) -> None:
+        """Note the end of an epoch."""
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(loss)
+        elif not self.per_step:
+            self.scheduler.step()
+
+
+def make_schedule(schedule: Any, optimizer: Optimizer, total_steps: int) -> Schedule | None:
+    """Build the schedule: None, "cosine", "onecycle", or a scheduler class of torch."""
+    if schedule is None:
+        return None
+    if schedule == "cosine":
+        decay = LambdaLR(optimizer, partial(_cosine, total_steps))
+        return Schedule(decay, per_step=True, total=total_steps)
+    if schedule == "onecycle":
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        cycle = OneCycleLR(optimizer, peaks, total_steps=total_steps + 1)
+        return Schedule(cycle, per_step=True, total=total_steps)
+    return Schedule(_own_schedule(schedule, optimizer), per_step=False)
+
+
+def _cosine(total: int, step: int) -> float:
+    """Fall from 1 to 0 along half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * min(step / total, 1)))
+
+
+def _own_schedule(schedule: Any, optimizer: Optimizer) -> LRScheduler:
+    """Call the user's scheduler class, or a partial of one, with the optimizer."""
+    needed = [
+        name
+        for name, p in list(inspect.signature(schedule).parameters.items())[1:]
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    if needed:
+        name = getattr(schedule, "__name__", repr(schedule))
+        raise ValueError(
+            f"lr_schedule={name} needs {', '.join(needed)} besides the optimizer; pass "
+            f"functools.partial({name}, {'=..., '.join(needed)}=...)."
+        )
+    return schedule(optimizer)  # type: ignore[no-any-return]

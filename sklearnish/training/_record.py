@@ -1,0 +1,62 @@
+"""The losses of an epoch, kept on the device, since asking for one waits for the step."""
+
+import torch
+from torch import Tensor
+
+LOOK_EVERY = 256
+"""Steps between two looks; a GPU waits at each, and a loss that turned NaN is found."""
+
+
+class EpochLoss:
+    """Adds up losses; raises if one is not finite, naming its step."""
+
+    def __init__(self, kind: str, epoch: int) -> None:
+        self.kind = kind
+        self.epoch = epoch
+        self.count = 0
+        self._losses: list[Tensor] = []
+        self._sizes: list[int | Tensor] = []
+        self._total = self._rows = 0.0
+
+    def append(self, loss: Tensor, size: int | Tensor, lr: float) -> None:
+        """Note the loss of a batch and its number of rows, or weight."""
+        self.count += 1
+        self._losses.append(loss)
+        self._sizes.append(size)
+        if len(self._losses) == LOOK_EVERY:
+            self._look(lr)
+
+    def mean(self, lr: float) -> float:
+        """Average over the rows seen."""
+        if self._losses:
+            self._look(lr)
+        return self._total / self._rows if self._rows else float("nan")
+
+    def _look(self, lr: float) -> None:
+        """Fetch the losses in one transfer."""
+        losses = torch.stack(self._losses).cpu().double()
+        sizes = _stack(self._sizes)
+        finite = torch.isfinite(losses)
+        if not finite.all():
+            first = int((~finite).nonzero()[0])
+            step = self.count - len(losses) + first + 1
+            raise FloatingPointError(self._message(float(losses[first]), step, lr))
+        self._total += float(losses.dot(sizes))
+        self._rows += float(sizes.sum())
+        self._losses.clear()
+        self._sizes.clear()
+
+    def _message(self, loss: float, step: int, lr: float) -> str:
+        """Say what happened, where, and what usually helps."""
+        return (
+            f"The {self.kind} loss became {loss} at step {step} of epoch {self.epoch} "
+            f"(learning rate {lr:g}). Usual cures: a smaller lr, clip_grad_norm=1.0, inputs on "
+            "a common scale, precision='float32' instead of a half precision."
+        )
+
+
+def _stack(sizes: list[int | Tensor]) -> Tensor:
+    """Join counts or weights as float64."""
+    if isinstance(sizes[0], Tensor):
+        return torch.stack(sizes).cpu().double()  # type: ignore[arg-type]
+    return torch.tensor(sizes, dtype=torch.float64)

@@ -1,0 +1,41 @@
+"""When to stop, and which weights to keep."""
+
+import math
+
+from torch import Tensor, nn
+
+
+class EarlyStopping:
+    """Watch one number per epoch; remember the weights of its best.
+
+    An epoch counts as better if it improves on the best by more than ``tol``; after
+    ``patience`` epochs without one, training stops. The weights of the best number are kept
+    whether or not it was better by ``tol``.
+    """
+
+    def __init__(self, *, patience: int, tol: float, greater_is_better: bool) -> None:
+        self.patience = patience
+        self.tol = tol
+        self.sign = 1.0 if greater_is_better else -1.0
+        self.best = self.reference = -math.inf
+        self.best_epoch = 0
+        self.waited = 0
+        self._weights: dict[str, Tensor] | None = None
+
+    def update(self, value: float, epoch: int, module: nn.Module) -> bool:
+        """Note an epoch's number; return whether to stop."""
+        value *= self.sign
+        if value > self.best:
+            self.best, self.best_epoch = value, epoch
+            self._weights = {k: v.detach().clone() for k, v in module.state_dict().items()}
+        if value > self.reference + self.tol:
+            self.reference, self.waited = value, 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+    def restore(self, module: nn.Module) -> None:
+        """Put the best weights back."""
+        if self._weights is not None:
+            module.load_state_dict(self._weights)
+        self._weights = None

@@ -1,0 +1,205 @@
+"""The house rules that a linter does not know, checked on the syntax tree of every module."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "sklearnish").rglob("*.py"))
+
+# Which parts of the package each part may import. What is not named here may import anything.
+ALLOWED = {
+    "data": {"data"},
+    "modules": {"modules"},
+    "preprocessing": {"data", "preprocessing"},
+    "training": {"data", "preprocessing", "training"},
+    "estimators": {"data", "preprocessing", "training", "modules", "estimators"},
+    "persistence": {"data", "preprocessing", "training", "estimators", "persistence"},
+    "plotting": {"data", "preprocessing", "training", "estimators", "plotting"},
+    "_show_versions": set(),
+}
+# The other packages each part may import beside the standard library.
+DEPENDENCIES = {
+    "data": {
+        *("filelock", "narwhals", "numpy", "platformdirs", "pyarrow", "scipy", "torch", "tqdm"),
+        *("PIL", "pandas", "polars", "simplejpeg"),
+    },
+    "modules": {"torch"},
+}
+LAZY = {"PIL", "matplotlib", "pandas", "polars", "simplejpeg"}
+ONE_FILE = {"PIL", "simplejpeg"}
+
+
+class Import(NamedTuple):
+    """One imported name: "torch", "sklearnish.data._source.Source"; led by dots if relative."""
+
+    name: str
+    line: int
+    inside_function: bool
+    for_types: bool
+
+
+def _imports(tree: ast.AST, inside=False, types=False) -> Iterator[Import]:
+    """Yield what a module imports, wherever it does."""
+    for node in ast.iter_child_nodes(tree):
+        for name in _names(node):
+            yield Import(name, node.lineno, inside, types)
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        guard = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        yield from _imports(node, inside or function, types or guard)
+
+
+def _names(node: ast.AST) -> list[str]:
+    """Name what one statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = "." * node.level + (node.module or "")
+        return [f"{base}.{alias.name}" for alias in node.names]
+    return []
+
+
+def _part(module: str) -> str:
+    """Return "data" for "sklearnish.data._source"; "" for the façade itself."""
+    return [*module.split("."), ""][1]
+
+
+def _format(module: str) -> str | None:
+    """Return "csv" for anything in "sklearnish.data._sources.csv", None outside the formats."""
+    parts = module.split(".")
+    return parts[3] if parts[:3] == ["sklearnish", "data", "_sources"] and parts[3:] else None
+
+
+def violations(module: str, source: str) -> list[str]:
+    """Say which of the rules a module breaks; a package is given as "sklearnish.data"."""
+    tree = ast.parse(source)
+    faults = [
+        f"{module}:{item.line} {fault}"
+        for item in _imports(tree)
+        for fault in _faults(module, item)
+    ]
+    return faults + [f"{module}: __all__ is not sorted" for _ in _unsorted(tree)]
+
+
+def _faults(module: str, item: Import) -> Iterator[str]:
+    """Yield what is wrong with one import."""
+    part, package = _part(module), item.name.split(".")[0]
+    if item.name.startswith("."):
+        yield "imports relatively"
+    elif package == "sklearnish":
+        if part in ALLOWED and _part(item.name) not in ALLOWED[part]:
+            yield f"imports {item.name}: {part} may not"
+        if _format(module) and _format(item.name) not in (None, _format(module)):
+            yield f"imports {item.name}: formats do not know each other"
+    elif package not in sys.stdlib_module_names:
+        if package not in DEPENDENCIES.get(part, {package}):
+            yield f"imports {package}: {part} may not"
+        if package == "skorch" and part != "training":
+            yield "imports skorch: only training may"
+        if package in LAZY and not (item.inside_function or item.for_types):
+            yield f"imports {package} outside a function"
+
+
+def _unsorted(tree: ast.Module) -> Iterator[list[str]]:
+    """Yield every ``__all__`` that is out of order."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names = ast.literal_eval(node.value)
+            if list(names) != sorted(names, key=_order):
+                yield names
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    """Sort as ruff does: CONSTANTS, then Classes, then functions."""
+    return not name.isupper(), not name[0].isupper(), name
+
+
+def _name(path: Path) -> str:
+    """Return the import name of a file of the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {_name(path): path.read_text(encoding="utf-8") for path in FILES}
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_module_keeps_the_rules(module):
+    assert violations(module, SOURCES[module]) == []
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    graph = {name: _imported_first(name) for name in SOURCES}
+    TopologicalSorter(graph).prepare()  # raises CycleError and names the circle
+
+
+def _imported_first(name: str) -> set[str]:
+    """Return the modules of ours that must be imported before one of them."""
+    items = _imports(ast.parse(SOURCES[name]))
+    found = {_ours(item.name) for item in items if not (item.inside_function or item.for_types)}
+    return found - {name, None}
+
+
+def _ours(name: str) -> str | None:
+    """Return the module of ours that holds a name: the longest prefix that is a file."""
+    while name and name not in SOURCES:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+@pytest.mark.parametrize("package", sorted(ONE_FILE))
+def test_an_optional_package_is_imported_by_one_file(package):
+    users = [
+        name
+        for name, source in SOURCES.items()
+        if any(item.name.split(".")[0] == package for item in _imports(ast.parse(source)))
+    ]
+    assert len(users) <= 1, users
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "fault"),
+    [
+        ("data._dataset", "import sklearn.base", "imports sklearn: data may not"),
+        ("data._dataset", "def f():\n    from skorch import NeuralNet", "only training may"),
+        ("data._loader", "from sklearnish.training import _net", "data may not"),
+        ("data._loader", "from sklearnish import estimators", "data may not"),
+        ("data._loader", "from sklearnish import Dataset", "data may not"),
+        ("data._loader", "import sklearnish", "data may not"),
+        ("data._loader", "from . import _source", "imports relatively"),
+        ("data._sources.csv", "from sklearnish.data._sources.parquet import x", "each other"),
+        ("data._sources.csv", "from sklearnish.data._sources import parquet", "each other"),
+        ("data._sources.images", "import PIL.Image", "outside a function"),
+        ("data._sources.frames", "class A:\n    import polars", "outside a function"),
+        ("modules._mlp", "import numpy", "imports numpy: modules may not"),
+        ("modules._mlp", "from sklearnish.data import Batch", "modules may not"),
+        ("training._net", "from sklearnish.modules import MLP", "training may not"),
+        ("estimators._base", "import skorch", "only training may"),
+        ("plotting", "from sklearnish.persistence import save", "plotting may not"),
+        ("plotting", "import matplotlib.pyplot", "outside a function"),
+        ("data", "__all__ = ['b', 'a']", "not sorted"),
+    ],
+)
+def test_a_violation_is_found(module, source, fault):
+    assert fault in " ".join(violations(f"sklearnish.{module}", source))
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("data._loader", "import os, torch\nfrom sklearnish.data._source import Source"),
+        ("data._sources.images", "def f():\n    import PIL.Image"),
+        ("data._scan", "from sklearnish.data._sources import csv, parquet"),
+        ("data._sources.frames", "if TYPE_CHECKING:\n    import polars"),
+        ("training._net", "import skorch\nfrom sklearnish.data import Batch"),
+        ("estimators._base", "import sklearn\nfrom sklearnish.modules import MLP"),
+        ("data", "__all__ = ['MAX', 'Aa', 'b']"),
+    ],
+)
+def test_what_is_allowed_is_not_a_violation(module, source):
+    assert violations(f"sklearnish.{module}", source) == []

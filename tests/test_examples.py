@@ -1,0 +1,33 @@
+"""Every script in examples/ runs, quietly and in an empty folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+SLOW = {"grid_search_batch_size.py", "images.py"}
+
+
+def _parameter(path: Path):
+    marks = [pytest.mark.slow] if path.name in SLOW else []
+    return pytest.param(path, id=path.stem, marks=marks)
+
+
+@pytest.mark.parametrize("example", [_parameter(path) for path in EXAMPLES])
+def test_example_runs_without_complaint(example, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(example)],
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip(), "an example prints what it shows"
+    assert "Warning" not in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,41 @@
+"""Importing sklearnish costs little beside importing torch and scikit-learn."""
+
+import subprocess
+import sys
+
+HEAVY = (
+    "IPython",
+    "PIL",
+    "datasets",
+    "matplotlib",
+    "pandas",
+    "polars",
+    "simplejpeg",
+    "torchvision",
+)
+TIMED = """
+import time, torch, sklearn
+start = time.perf_counter()
+import sklearnish
+print(time.perf_counter() - start)
+"""
+ADDED = """
+import sys, torch, sklearn
+before = set(sys.modules)
+import sklearnish
+print(*(name for name in sys.argv[1:] if name in sys.modules and name not in before))
+"""
+
+
+def _python(code: str, *args: str) -> str:
+    command = [sys.executable, "-c", code, *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_costs_at_most_300_ms_over_torch_and_sklearn():
+    # The best of three: a busy machine can only make it slower.
+    assert min(float(_python(TIMED)) for _ in range(3)) <= 0.3
+
+
+def test_imports_no_heavy_package_that_torch_and_sklearn_did_not():
+    assert _python(ADDED, *HEAVY).split() == []
