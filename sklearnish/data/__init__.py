@@ -7,4 +7,12 @@ from sklearnish.data._report import PipelineReport
 from sklearnish.data._scan import as_dataset, scan_parquet
 from sklearnish.data._transforms import per_batch
 
-__all__ = ["Batch", "Dataset", "Loader", "PipelineReport", "as_dataset", "per_batch", "scan_parquet"]
+__all__ = [
+    "Batch",
+    "Dataset",
+    "Loader",
+    "PipelineReport",
+    "as_dataset",
+    "per_batch",
+    "scan_parquet",
+]

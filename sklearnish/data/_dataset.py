@@ -91,6 +91,8 @@ class Dataset:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type in which the features are delivered: float32, or uint8 for images."""
+        if self._names is not None and not self._transforms:
+            return np.dtype(str(self._dtype).removeprefix("torch."))
         X = self._first_row
         tensor = next(iter(X.values())) if isinstance(X, dict) else X
         return np.dtype(str(tensor.dtype).removeprefix("torch."))
@@ -144,6 +146,8 @@ class Dataset:
     @cached_property
     def row_nbytes(self) -> int:
         """Bytes of the features of one row as delivered, at least 1."""
+        if self._names is not None and not self._transforms:
+            return max(1, self.row_shape[0] * self._dtype.itemsize)
         X = self._first_row
         return max(1, sum(t.nbytes for t in (X.values() if isinstance(X, dict) else [X])))
 

@@ -32,9 +32,8 @@ def to_pandas(dataset: "Dataset") -> "pd.DataFrame":
         labels = [names] if isinstance(names, str) else names
         wide = target if target.ndim == 2 else target[:, None]
         if not isinstance(labels, list | tuple):
-            labels = (
-                ["target"] if target.ndim == 1 else [f"target{i}" for i in range(wide.shape[1])]
-            )
+            many = [f"target{i}" for i in range(wide.shape[1])]
+            labels = ["target"] if target.ndim == 1 else many
         for i, label in enumerate(labels):
             frame[label] = wide[:, i]
     return frame

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 
 from sklearnish.data._batch import Batch, concat, narrow, pin, to_device
+from sklearnish.data._blocks import suitable_blocks
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._readers import Fetched, Reader, read_ahead
 from sklearnish.data._report import EpochTimes, PipelineReport
@@ -86,8 +87,11 @@ class Loader:
             raise ValueError(f"{dataset.source.name} has 0 rows; at least one is needed.")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+        self._name, self.batch_size, self.seed = dataset.source.name, batch_size, seed
         self.device = device or torch.device("cpu")
+        shuffled = sampler != "sequential" and not callable(sampler)
+        window = fetch_rows(dataset, batch_size, shuffle_memory)
+        dataset = suitable_blocks(dataset, window, shuffled=shuffled)
         rows, self._per_batch = split_augment(augment)
         functions = (*dataset.transforms, *rows)
         self.plan = make_plan(
@@ -99,7 +103,7 @@ class Loader:
         )
         if self.plan.mode == "processes":
             check_picklable(functions)
-        self._order = Order(dataset, sampler, seed, fetch_rows(dataset, batch_size, shuffle_memory))
+        self._order = Order(dataset, sampler, seed, window)
         self._reader = Reader(dataset, rows, seed, finite)
         self._epochs = range(first_epoch, first_epoch + epochs)
         self._times: list[EpochTimes] = []
@@ -157,8 +161,8 @@ class Loader:
         PipelineReport
             Of the epochs so far.
         """
-        plan, name = self.plan, self.dataset.source.name
-        return PipelineReport(plan.mode, plan.num_workers, plan.reason, name, tuple(self._times))
+        plan, times = self.plan, tuple(self._times)
+        return PipelineReport(plan.mode, plan.num_workers, plan.reason, self._name, times)
 
     def close(self) -> None:
         """Stop reading; workers and threads end."""

@@ -199,9 +199,9 @@ class _Failure:
 
     def error(self) -> Exception:
         """Give the exception back, with the worker's traceback as a note."""
-        error = pickle.loads(self.pickled) if self.pickled else RuntimeError(self.text)
+        error: Exception = pickle.loads(self.pickled) if self.pickled else RuntimeError(self.text)
         error.add_note(f"In a worker process:\n{self.traceback}")
-        return error  # type: ignore[no-any-return]
+        return error
 
 
 def _as_it_is(fetched: Any) -> Any:

@@ -72,7 +72,8 @@ def _as_rows(X: Any) -> Any:
     if isinstance(X, torch.Tensor):
         X = X.detach()
     elif sp.issparse(X):
-        X = sp.csr_array(X)
+        to_csr: Callable[..., Any] = sp.csr_array
+        X = to_csr(X)
     elif not isinstance(X, np.ndarray):
         X = _array_from_list(X)
     if X.ndim == 0:

@@ -1,9 +1,6 @@
 """CSV files: converted once to an Arrow file in the cache folder, read from there."""
 
-import csv
-import io
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +8,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from sklearnish.data._cache import CacheSource, Conversion, write_cache
@@ -25,15 +21,14 @@ from sklearnish.data._files import (
     expand_paths,
 )
 from sklearnish.data._sources._csv_keywords import CsvOptions, read_keywords
+from sklearnish.data._sources._csv_text import BLOCK, MAX_BLOCK, open_stream, read_header
+from sklearnish.data._sources._csv_types import NULL, promote
 
 _SUFFIXES = tuple(
     kind + packed
     for kind in (".csv", ".tsv", ".txt")
     for packed in ("", ".gz", ".bz2", ".zst", ".lz4")
 )
-_BLOCK = 1 << 20
-_MAX_BLOCK = 1 << 28  # a longer row is taken for an unclosed quote
-_NULL = pa.null()
 
 
 class CsvSource(CacheSource):
@@ -107,13 +102,13 @@ class _Converter:
         self.included = self._included()
         self.dates = set(_resolve(options.parse_dates, self.header, "parse_dates"))
         self.types = {name: self._first_type(name) for name in self.included}
-        self.block_size = _BLOCK
+        self.block_size = BLOCK
 
     def _headers(self) -> tuple[list[str], list[int]]:
         """Read the names, and for each file how many lines precede its first row."""
         names, skips = [], []
         for file in self.files:
-            header, skip = _read_header(file, self.options)
+            header, skip = read_header(file, self.options)
             names.append(header)
             skips.append(skip)
             if header != names[0]:
@@ -136,10 +131,20 @@ class _Converter:
         """Return the type asked for, or the bottom from which types are promoted."""
         if (chosen := self.options.chosen_type(name)) is not None:
             return chosen
-        return pa.timestamp("us") if name in self.dates else _NULL
+        return pa.timestamp("us") if name in self.dates else NULL
 
     def run(self, path: Path) -> None:
-        """Write the converted file: with the types of the first block if they hold, else of all."""
+        """Write the converted file; a row longer than a block is met with larger blocks."""
+        while True:
+            try:
+                return self._convert(path)
+            except _LongRowError:
+                if self.block_size >= MAX_BLOCK:
+                    raise
+                self.block_size *= 16
+
+    def _convert(self, path: Path) -> None:
+        """Write with the types of the first block; if they do not hold, with those of all."""
         self._check_space(path, self._infer(sample=True))
         try:
             return self._write(path)
@@ -167,7 +172,7 @@ class _Converter:
             first = batch if first is None else first
             for name in self.included:
                 if self.options.chosen_type(name) is None:
-                    self.types[name] = _promote(self.types[name], batch[name], self.options)
+                    self.types[name] = promote(self.types[name], batch[name], self.options)
             if sample:
                 break
         return first
@@ -195,7 +200,7 @@ class _Converter:
         """Write the converted file with the types found so far."""
         from tqdm import tqdm
 
-        final = {n: pa.float64() if t == _NULL else t for n, t in self.types.items()}
+        final = {n: pa.float64() if t == NULL else t for n, t in self.types.items()}
         total = sum(Path(file).stat().st_size for file in self.files)
         with tqdm(
             total=total, unit="B", unit_scale=True, desc="converting CSV", delay=2, disable=None
@@ -226,20 +231,10 @@ class _Converter:
 
     def _file_batches(self, i: int, types: dict[str, Any], bar: Any) -> Iterator[Any]:
         """Parse one file; errors name it."""
-        done = 0
-        while True:
-            try:
-                for number, batch in enumerate(self._parse(i, types, bar)):
-                    if number >= done:
-                        done += 1
-                        yield batch
-                return
-            except (pa.ArrowException, UnicodeError) as error:
-                straddles = "straddling" in str(error) or "block size" in str(error)
-                if straddles and not done and self.block_size < _MAX_BLOCK:
-                    self.block_size *= 16
-                    continue
-                self._fail(self.files[i], error)
+        try:
+            yield from self._parse(i, types, bar)
+        except (pa.ArrowException, UnicodeError) as error:
+            self._fail(self.files[i], error)
 
     def _parse(self, i: int, types: dict[str, Any], bar: Any) -> Iterator[Any]:
         """Parse one file with pyarrow."""
@@ -247,7 +242,7 @@ class _Converter:
         with pa.OSFile(self.files[i]) as raw:
             at = 0
             reader = pacsv.open_csv(
-                _open_stream(raw, self.files[i], options),
+                open_stream(raw, self.files[i], options),
                 read_options=pacsv.ReadOptions(
                     use_threads=False,  # errors then know the row; threads gain nothing here
                     block_size=self.block_size,
@@ -285,9 +280,18 @@ class _Converter:
         if match := re.search(r"In CSV column #(\d+): (.*)", text, re.DOTALL):
             column = self.header[int(match[1])]
             raise _WrongTypeError(f"column {column!r} of {file}: {match[2]}.", column) from error
+        if "straddling" in text:
+            raise _LongRowError(
+                f"{file} has a row of more than {self.block_size} bytes, or a "
+                "quote that is not closed."
+            ) from error
         if "invalid UTF8" in text or isinstance(error, UnicodeError):
             text = f"{text} (encoding {self.options.encoding!r}; pass encoding=, such as 'latin-1')"
         raise ValueError(f"{file} cannot be read as CSV: {text}") from error
+
+
+class _LongRowError(ValueError):
+    """A row does not fit into a block."""
 
 
 class _WrongTypeError(ValueError):
@@ -314,166 +318,3 @@ def _resolve(chosen: tuple[int | str, ...], header: list[str], keyword: str) -> 
             raise ValueError(f"{keyword} names {name!r}; the columns are {_short(header)}.")
         names.append(name)
     return names
-
-
-_STEPS: dict[Any, list[Any]] = {
-    _NULL: [pa.bool_(), pa.int64(), pa.uint64(), pa.float64()],
-    pa.bool_(): [pa.bool_()],
-    pa.int64(): [pa.int64(), pa.float64()],
-    pa.uint64(): [pa.uint64()],
-    pa.float64(): [pa.float64()],
-    pa.timestamp("us"): [pa.timestamp("us")],
-    pa.string(): [],
-}
-
-
-def _promote(dtype: Any, texts: Any, options: CsvOptions) -> Any:
-    """Return the narrowest type, from ``dtype`` upwards, that holds the texts of a block."""
-    texts = texts.drop_null()
-    if not len(texts):
-        return dtype
-    for candidate in _STEPS[dtype]:
-        if _fits(candidate, dtype, texts, options):
-            return candidate
-    return pa.string()
-
-
-def _fits(candidate: Any, dtype: Any, texts: Any, options: CsvOptions) -> bool:
-    """Say whether all texts are values of a type, as pandas would read them."""
-    if pa.types.is_boolean(candidate):
-        words = pa.array([*options.true_values, *options.false_values])
-        return bool(pc.all(pc.is_in(texts, words)).as_py())
-    texts = pc.utf8_trim(texts, " \t")
-    if pa.types.is_integer(candidate) and _any(texts, "[xX]"):
-        return False  # Arrow reads 0x10 as 16
-    if pa.types.is_floating(candidate):
-        if dtype != candidate and _any(texts, r"^[+-]?\d{19,}$"):
-            return False  # an identifier would lose its last digits
-        if options.decimal != ".":
-            if _any(texts, r"\."):
-                return False
-            texts = pc.replace_substring(texts, options.decimal, ".")
-    try:
-        pc.cast(texts, candidate)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _any(texts: Any, pattern: str) -> bool:
-    """Say whether a pattern occurs in any text."""
-    return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
-
-
-def _open_stream(raw: Any, file: str, options: CsvOptions) -> Any:
-    """Open the bytes of a CSV file: unpacked, in UTF-8, without comments and leading spaces."""
-    packing = options.compression
-    if packing == "infer":
-        endings = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
-        packing = endings.get(os.path.splitext(file)[1].lower())  # noqa: PTH122 - it is a str
-    stream = pa.input_stream(raw, compression=packing)
-    if options.encoding != "utf8":
-        stream = pa.transcoding_input_stream(stream, options.encoding, "utf8")
-    if options.skipinitialspace or options.comment:
-        stream = io.BufferedReader(_Chunks(_cleaned(stream, options)), 1 << 16)
-    return stream
-
-
-class _Chunks(io.RawIOBase):
-    """A file whose bytes come from an iterator."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._left = chunks, b""
-
-    def readable(self) -> bool:
-        """Say that this file is for reading."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer with the next bytes."""
-        while not self._left:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._left = chunk
-        n = min(len(buffer), len(self._left))
-        buffer[:n], self._left = self._left[:n], self._left[n:]
-        return n
-
-
-def _cleaned(stream: Any, options: CsvOptions) -> Iterator[bytes]:
-    """Remove comments and the spaces before fields, outside quotes."""
-    sep, quote = re.escape(options.sep.encode()), re.escape((options.quote or "").encode())
-    quoted = b"(%b(?:[^%b]|%b%b)*%b)?" % (quote, quote, quote, quote, quote) if quote else b"()"
-    spaces = b"[ ]*" if options.skipinitialspace else b""
-    comment = re.escape(options.comment.encode()) + rb"[^\r\n]*" if options.comment else b"(?!)"
-    pattern = re.compile(rb"(^|%b)%b%b|%b" % (sep, spaces, quoted, comment), re.MULTILINE)
-    held = b""
-    while chunk := stream.read(_BLOCK):
-        held += chunk
-        cut = held.rfind(b"\n") + 1
-        if not quote or held.count(options.quote.encode(), 0, cut) % 2 == 0:  # type: ignore[union-attr]
-            yield pattern.sub(rb"\1\2", held[:cut])
-            held = held[cut:]
-        elif len(held) > _MAX_BLOCK:
-            raise ValueError(f"a quoted value is longer than {_MAX_BLOCK} bytes: unclosed quote?")
-    yield pattern.sub(rb"\1\2", held)
-
-
-def _read_header(file: str, options: CsvOptions) -> tuple[list[str], int]:
-    """Read the names of the columns and how many lines come before the first row."""
-    try:
-        with pa.OSFile(file) as raw:
-            stream = _open_stream(raw, file, options)
-            text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-            fields, lines = _find_header(text, options)
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise ValueError(f"{file} cannot be read as CSV: {error}") from error
-    if fields is None:
-        raise ValueError(f"{file} has no header: nothing but blank lines.")
-    if options.names is not None:
-        if len(options.names) != len(fields):
-            raise ValueError(f"{file} has {len(fields)} columns, names has {len(options.names)}.")
-        fields = list(options.names)
-    elif options.header is None:
-        fields = [str(i) for i in range(len(fields))]
-    return _unique(fields), lines
-
-
-def _find_header(text: Any, options: CsvOptions) -> tuple[list[str] | None, int]:
-    """Find the header, or the first row; count the lines up to the first row."""
-    for _ in range(options.skiprows):
-        text.readline()
-    rows = csv.reader(
-        text,
-        delimiter=options.sep,
-        quotechar=options.quote,
-        quoting=csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,
-        doublequote=options.doublequote,
-        escapechar=options.escapechar,
-    )
-    fields, seen = None, -1
-    for fields in filter(None, rows):
-        seen += 1
-        if seen == (options.header or 0):
-            break
-    else:
-        fields = None
-    n_lines = 0 if options.header is None else rows.line_num
-    return fields, options.skiprows + n_lines
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Name the nameless and number the repeated, as pandas does."""
-    names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
-    taken, result = set(names), []
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        unique = name
-        while counts[name] > 1 and unique in taken:
-            unique = f"{name}.{counts[name] - 1}"
-            counts[name] += unique in taken
-        taken.add(unique)
-        result.append(unique)
-    return result
