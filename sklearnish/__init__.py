@@ -1,7 +1,29 @@
 """scikit-learn estimators that train PyTorch models on data larger than memory."""
 
-from sklearnish.data import Dataset, as_dataset, per_batch, scan_parquet
+from importlib.metadata import version
 
-__version__ = "0.1.0"
+from sklearnish._show_versions import show_versions
+from sklearnish.data import (
+    Dataset,
+    DatasetChangedError,
+    as_dataset,
+    per_batch,
+    scan_csv,
+    scan_images,
+    scan_npy,
+    scan_parquet,
+)
 
-__all__ = ["Dataset", "as_dataset", "per_batch", "scan_parquet"]
+__version__ = version("sklearnish")
+
+__all__ = [
+    "Dataset",
+    "DatasetChangedError",
+    "as_dataset",
+    "per_batch",
+    "scan_csv",
+    "scan_images",
+    "scan_npy",
+    "scan_parquet",
+    "show_versions",
+]

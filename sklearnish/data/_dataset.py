@@ -441,7 +441,8 @@ class Dataset:
         Parameters
         ----------
         path : path-like
-            A new folder; it appears when it is complete.
+            A new folder, which appears when it is complete; or one that holds these very rows
+            already, which is used again.
         shuffle : bool, default=False
             Whether to write the rows in random order.
         random_state : int, default=0
@@ -455,9 +456,9 @@ class Dataset:
         Raises
         ------
         FileExistsError
-            If the folder exists.
+            If the folder holds something else.
         """
-        from sklearnish.data._materialise import write_folder
+        from sklearnish.data._folder import write_folder
 
         return write_folder(self, path, shuffle=shuffle, seed=random_state)
 
@@ -474,7 +475,8 @@ class Dataset:
         pandas.DataFrame
             As :meth:`to_pandas` gives them.
         """
-        return self[:n].to_pandas()
+        frame: pd.DataFrame = self[:n].to_pandas()
+        return frame
 
     def to_pandas(self, limit: int | None = None) -> "pd.DataFrame":
         """Read rows into a DataFrame.

@@ -13,8 +13,9 @@ from sklearnish.data._batch import Features
 class Filler:
     """Collects rows that must agree in fields, shape and dtype."""
 
-    def __init__(self, first: Features, places: list[int]) -> None:
+    def __init__(self, first: Features, places: list[int], word: str = "position") -> None:
         self._first = first
+        self._word = word
         self._places = places
         n = len(places)
         if isinstance(first, dict):
@@ -45,8 +46,8 @@ class Filler:
     def _refuse(self, i: int, row: Features) -> None:
         """Raise for a row unlike the first."""
         raise ValueError(
-            f"outputs must agree across rows: {describe(self._first)} for position "
-            f"{self._places[0]}, {describe(row)} for position {self._places[i]}"
+            f"all rows must have one shape and dtype: {describe(self._first)} for {self._word} "
+            f"{self._places[0]}, {describe(row)} for {self._word} {self._places[i]}"
         )
 
 

@@ -82,9 +82,8 @@ class Order:
         elif isinstance(self.sampler, torch.utils.data.Sampler) or not callable(self.sampler):
             raise TypeError(
                 f"sampler must be a name or a callable, not {type(self.sampler).__name__}. "
-                "A sampler instance is bound to one set of rows and would be wrong in a cross-validation "
-                "fold: pass a function of the view instead, for example "
-                "lambda ds: RandomSampler(ds)."
+                "An instance is bound to one set of rows and would be wrong in a fold: pass a "
+                "function of the view instead, for example lambda ds: RandomSampler(ds)."
             )
 
     def epoch(self, epoch: int) -> Iterator[Fetch]:

@@ -1,5 +1,6 @@
 """From a path or an object to a Dataset."""
 
+import pathlib
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any
@@ -10,11 +11,17 @@ from sklearnish.data._columns import column_names
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._source import Source
 from sklearnish.data._sources.arrays import ArraySource
+from sklearnish.data._sources.csv import CsvSource
+from sklearnish.data._sources.frames import FrameSource, is_frame
+from sklearnish.data._sources.images import images_from_paths, images_in_folder, images_in_tar
+from sklearnish.data._sources.npy import NpySource
 from sklearnish.data._sources.parquet import ParquetSource
+from sklearnish.data._sources.torch_datasets import TorchDatasetSource
 
 Path = str | PathLike[str]
 Paths = Path | Sequence[Path]
 Columns = str | Sequence[str] | None
+Size = int | Sequence[int] | None
 
 
 def as_dataset(X: Any, y: Any = None, *, sample_weight: Any = None) -> Dataset:
@@ -56,12 +63,8 @@ def as_dataset(X: Any, y: Any = None, *, sample_weight: Any = None) -> Dataset:
 
 def _dataset_of(X: Any) -> Dataset:
     """Wrap an object in the source of its kind."""
-    from sklearnish.data._sources.frames import FrameSource, is_frame
-    from sklearnish.data._sources.torch_datasets import TorchDatasetSource
-
     if isinstance(X, torch.utils.data.Dataset):
-        source = TorchDatasetSource(X)
-        return _view(source, target="y" if "y" in source.schema else None)
+        return _view(TorchDatasetSource(X))
     if is_frame(X):
         return _view(FrameSource(X))
     return _view(ArraySource(X))
@@ -111,10 +114,157 @@ def scan_parquet(
     return _view(ParquetSource(paths), target, weight, columns)
 
 
+def scan_csv(
+    paths: Paths,
+    *,
+    target: Columns = None,
+    weight: str | None = None,
+    columns: Columns = None,
+    **read_csv: Any,
+) -> Dataset:
+    r"""Make a Dataset of CSV files, converted once into the cache folder.
+
+    The conversion streams, so memory stays flat; it is used again for as long as the files are
+    unchanged. Types are found over the whole file. The cache folder is the user's, or that of
+    the environment variable ``SKLEARNISH_CACHE``.
+
+    Parameters
+    ----------
+    paths : path-like or sequence of path-like
+        Files (plain, gzip, bz2, zstd or lz4), globs or folders; many files are one table.
+    target : str or sequence of str, default=None
+        Column, or columns, of the labels.
+    weight : str, default=None
+        Column of the row weights.
+    columns : sequence of str, default=None
+        Feature columns; all but target and weight by default.
+    **read_csv
+        The usual keywords of :func:`pandas.read_csv`: ``sep``, ``header``, ``names``,
+        ``usecols``, ``dtype``, ``na_values``, ``skiprows``, ``encoding`` and others; an error
+        lists them.
+
+    Returns
+    -------
+    Dataset
+        A view of all rows.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing matches.
+    TypeError
+        If a keyword is not supported.
+    ValueError
+        If a file is empty, headers differ, a row has too few or too many fields, or a column
+        does not exist.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import sklearnish as sn
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "train.csv"
+    >>> _ = path.write_text("a,b,label\n1,2.5,yes\n3,,no\n")
+    >>> sn.scan_csv(path, target="label").dtypes
+    {'a': 'int64', 'b': 'float64'}
+    """
+    return _view(CsvSource(paths, **read_csv), target, weight, columns)
+
+
+def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
+    """Make a Dataset of .npy files, which are memory-mapped.
+
+    Parameters
+    ----------
+    paths : path-like or sequence of path-like
+        Files, globs or folders of arrays of shape (n_rows, ...); several are stacked along
+        their rows.
+    target : path-like, sequence of path-like or ndarray, default=None
+        Labels: likewise in files, or an array of one value per row.
+
+    Returns
+    -------
+    Dataset
+        A view of all rows.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing matches.
+    ValueError
+        If a file is empty, truncated, not in the .npy format, holds Python objects, or files
+        differ in the shape of their rows.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import sklearnish as sn
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> np.save(folder / "X.npy", np.zeros((10, 3), dtype=np.float32))
+    >>> sn.scan_npy(folder / "X.npy", target=np.arange(10)).shape
+    (10, 3)
+    """
+    return _view(NpySource(paths, target))
+
+
+def scan_images(paths: Paths, *, labels: Any = None, size: Size = None) -> Dataset:
+    """Make a Dataset of pictures; they are decoded when they are read.
+
+    Rows are pictures in RGB, uint8 of shape (3, height, width), turned upright by their EXIF
+    orientation. Needs ``pip install "sklearnish[images]"``.
+
+    Parameters
+    ----------
+    paths : path-like or sequence of path-like
+        A folder of class folders, an uncompressed tar of such folders (read by offset, never
+        extracted), or a list of JPEG, PNG or WEBP files.
+    labels : array-like of shape (n_images,), default=None
+        Labels of a list of files. Those of a folder or tar are the names of its folders.
+    size : int or (int, int), default=None
+        Side, or height and width, to which pictures are resized; None if all have one size.
+
+    Returns
+    -------
+    Dataset
+        A view of all pictures.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder or file.
+    ValueError
+        If there are no pictures, sizes differ and `size` is None, or a picture cannot be
+        decoded; the message names it.
+    ImportError
+        If Pillow is not installed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from PIL import Image
+    >>> import sklearnish as sn
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name in ("cat", "dog"):
+    ...     (folder / name).mkdir()
+    ...     Image.new("RGB", (8, 6)).save(folder / name / "1.png")
+    >>> ds = sn.scan_images(folder)
+    >>> ds.shape, ds.target
+    ((2, 3, 6, 8), array(['cat', 'dog'], dtype='<U3'))
+    """
+    if not isinstance(paths, str | PathLike):
+        return _view(images_from_paths(paths, labels, size))
+    if labels is not None:
+        raise ValueError("labels go with a list of files; a folder or tar names its own.")
+    is_folder = pathlib.Path(paths).expanduser().is_dir()
+    return _view(images_in_folder(paths, size) if is_folder else images_in_tar(paths, size))
+
+
 def _view(
     source: Source, target: Columns = None, weight: str | None = None, columns: Columns = None
 ) -> Dataset:
     """Give the columns of a source their roles; a list of one target is that target."""
+    if not source.tabular and target is None:
+        target = "y" if "y" in source.schema else None
     if source.n_rows == 0:
         raise ValueError(f"{source.name} has 0 rows; at least one is needed.")
     targets = () if target is None else (target,) if isinstance(target, str) else tuple(target)

@@ -1,24 +1,26 @@
-"""What classifier and regressor share: from X and y to a trained net, and back to answers."""
+"""What classifier and regressor share: from X and y to a trained net, and back to outputs."""
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
 from sklearnish.data import Dataset, Loader, as_dataset
-from sklearnish.estimators._building import build_net
+from sklearnish.estimators._building import build_module, build_net, n_inputs, scale_inputs
 from sklearnish.estimators._inputs import checked_array, is_lazy, to_dataset
 from sklearnish.estimators._params import CONSTRAINTS, NestedParams
-from sklearnish.estimators._predicting import outputs_of_array, outputs_of_dataset
+from sklearnish.estimators._predicting import batch_rows, outputs_of_array, outputs_of_dataset
 from sklearnish.estimators._scoring import make_score
 from sklearnish.estimators._split import hold_out
-from sklearnish.estimators._validation import Validation, validation_rows
+from sklearnish.estimators._validation import validation_rows
 from sklearnish.training import (
     EarlyStopping,
     Net,
@@ -29,12 +31,13 @@ from sklearnish.training import (
 )
 
 Array = npt.NDArray[Any]
+GetNet = Callable[[Dataset, torch.device], Net]
 
 
 class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]
     """Base of the estimators that train a module; not for direct use.
 
-    A subclass says how targets become what the loss takes, and outputs answers.
+    A subclass says how targets become what the loss takes, and how outputs become answers.
     """
 
     _net_class: type[Net] = Net
@@ -42,20 +45,16 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
     # What a subclass answers
 
     @abstractmethod
-    def _check_y(self, y: Any, *, reset: bool) -> Array:
+    def _check_y(self, y: Array, *, reset: bool) -> Array:
         """Check and encode targets; with `reset`, learn the classes or the number of targets."""
-
-    @abstractmethod
-    def _learn_target(self, y: Array, weight: Array | None) -> None:
-        """Learn from the training rows' encoded targets alone."""
 
     @abstractmethod
     def _to_loss(self, y: Array) -> Array:
         """Turn encoded targets into what the criterion takes."""
 
     @abstractmethod
-    def _from_loss(self, y: Array) -> Array:
-        """Turn them back into targets as the user gave them, for scorers."""
+    def _from_codes(self, y: Array) -> Array:
+        """Turn encoded targets into those of the user, for scorers."""
 
     @abstractmethod
     def _n_outputs(self) -> int:
@@ -66,14 +65,21 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
         """Return the criterion, class or instance, for a module with such outputs."""
 
     @abstractmethod
-    def _describe_outputs(self, width: int) -> str:
+    def _width(self, outputs: Tensor) -> int:
+        """Say how many outputs the criterion needs."""
+
+    @abstractmethod
+    def _describe_outputs(self) -> str:
         """Say what the outputs must be, for an error."""
+
+    def _learn_target(self, y: Array, weight: Array | None) -> None:
+        """Learn from the training rows' encoded targets alone."""
 
     def _weigh_rows(self, y: Array, weight: Array | None) -> Array | None:
         """Add what the classes weigh to the rows' weights."""
         return weight
 
-    def _labels_to_stratify(self, y: Array) -> Array | None:
+    def _strata(self, y: Array) -> Array | None:
         """Return labels by which to split held-out rows."""
         return None
 
@@ -104,9 +110,13 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
         sample_weight : array-like of shape (n_rows,), default=None
             Weights of the rows in the loss; rows of weight 0 are left out. None takes those of
             the Dataset, if it has any.
-        X_val, y_val, sample_weight_val : like X, y and sample_weight, default=None
+        X_val : like X, default=None
             Rows on which every epoch is evaluated; for early stopping they take the place of a
             held-out fraction.
+        y_val : like y, default=None
+            Targets of those rows.
+        sample_weight_val : like sample_weight, default=None
+            Weights of those rows.
 
         Returns
         -------
@@ -123,15 +133,18 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
         self._validate_params()
         resume = self.warm_start and hasattr(self, "net_")
         data = self._view(X, y, sample_weight, reset=not resume)
+        if not resume:
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        valid = None
         if X_val is not None:
             valid = self._view(X_val, y_val, sample_weight_val, reset=False)
-        else:
-            data, valid = self._split(data, resume)
+        elif self.early_stopping:
+            strata = self._strata(data.target)
+            rows, held = hold_out(len(data), self.validation_fraction, strata, self._seed)
+            data, valid = data[rows], data[held]
         if not resume:
-            self._seed = self._draw_seed()
             self._learn_target(data.target, data.weight)
-        self._train(data, valid, self.max_epochs, self._warm_net if resume else self._new_net)
-        return self
+        return self._train(data, valid, self._warm_net if resume else self._new_net)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
         """Train for one epoch more; the first call sets everything up."""
@@ -139,25 +152,15 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
         first = not hasattr(self, "net_")
         data = self._view(X, y, sample_weight, reset=first)
         if first:
-            self._seed = self._draw_seed()
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._learn_target(data.target, data.weight)
-        self._train(data, None, 1, self._new_net if first else self._same_net)
-        return self
-
-    def _draw_seed(self) -> int:
-        """Draw the seed of everything random."""
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        get_net = self._new_net if first else self._same_net
+        return self._train(data, None, get_net, epochs=1)
 
     def _view(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Dataset:
         """Make a Dataset with encoded targets and weights, without rows of weight zero."""
         dataset = to_dataset(self, X, reset=reset)
-        y = dataset.target if y is None and isinstance(X, Dataset) or _has_target(X, y) else y
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
-        y = self._as_y(y)
+        y = self._as_array(dataset.target if y is None else y)
         check_consistent_length(dataset, y)
         weight = dataset.weight if sample_weight is None else sample_weight
         if weight is not None:
@@ -173,11 +176,150 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
         view = dataset.with_target(codes).with_weight(self._weigh_rows(codes, weight))
         return view.with_dtype(weight_dtype(self.precision))
 
-    def _split(self, data: Dataset, resume: bool) -> tuple[Dataset, Dataset | None]:
-        """Hold rows out for early stopping."""
-        if not self.early_stopping:
-            return data, None
-        seed = self._seed if resume else self._draw_seed()
-        labels = self._labels_to_stratify(data.target)
-        train, held = hold_out(len(data), self.validation_fraction, labels, seed)
-        return data[train], data[held]
+    def _as_array(self, y: Any) -> Array:
+        """Turn targets of any kind into an array."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        if sparse.issparse(y):
+            return y.toarray()  # type: ignore[no-any-return]
+        return np.asarray(y.cpu() if isinstance(y, Tensor) else y)
+
+    def _train(
+        self, data: Dataset, valid: Dataset | None, get_net: GetNet, epochs: int | None = None
+    ) -> Any:
+        """Run the epochs; what they change in the process is put back."""
+        epochs = epochs or self.max_epochs
+        device = resolve_device(self.device)
+        past = len(self.net_.history) if get_net != self._new_net else 0
+        with seeded(self._seed + past, device), thread_count(self.num_threads):
+            net = get_net(data, device)
+            with self._loader(data, epochs, past, torch.device(net.device)) as loader:
+                self._run(net, loader, data, valid, epochs)
+            self._finish(net, loader)
+        return self
+
+    def _loader(self, data: Dataset, epochs: int, past: int, device: torch.device) -> Loader:
+        """Build what feeds the training rows."""
+        return Loader(
+            data.with_target(self._to_loss(data.target)),
+            batch_size=self.batch_size,
+            epochs=epochs,
+            first_epoch=past,
+            sampler=self.sampler,
+            seed=self._seed,
+            augment=self.augment,
+            shuffle_memory=self.shuffle_memory,
+            device=device,
+            **self._pipeline(),
+        )
+
+    def _pipeline(self) -> dict[str, Any]:
+        """Options of a Loader that predict shares."""
+        return {
+            "num_workers": self.num_workers,
+            "pin_memory": self.pin_memory,
+            "timeout": self.worker_timeout,
+        }
+
+    def _run(
+        self, net: Net, loader: Loader, data: Dataset, valid: Dataset | None, epochs: int
+    ) -> None:
+        """Train, and evaluate what there is to evaluate."""
+        options: dict[str, Any] = {}
+        if valid is not None:
+            size = batch_rows(valid.row_nbytes, self.predict_batch_size)
+            to_loss = valid.with_target(self._to_loss(valid.target))
+            options["valid"] = validation_rows(to_loss, size, torch.device(net.device))
+            if self.monitor != "loss":
+                y = self._from_codes(valid.target)
+                options["score"] = make_score(self, self.monitor, y, valid.weight)
+        if self.early_stopping:
+            options["stopping"] = EarlyStopping(
+                patience=self.patience, tol=self.tol, greater_is_better=self.monitor != "loss"
+            )
+            options["monitor"] = f"valid_{self.monitor}"
+        n_rows = len(data)
+        net.train(
+            loader,
+            epochs=epochs,
+            n_rows=n_rows,
+            steps_per_epoch=-(-n_rows // self.batch_size),
+            wait=lambda: loader.report().epochs[-1].wait,
+            dataset=data,
+            **options,
+        )
+
+    def _finish(self, net: Net, loader: Loader) -> None:
+        """Keep what was learned; no Loader and no open file."""
+        self.net_ = net
+        self.history_ = [{k: v for k, v in e.items() if k != "batches"} for e in net.history]
+        self.n_iter_ = len(self.history_)
+        self.loss_ = self.history_[net.best_epoch_ - 1]["train_loss"]
+        self.pipeline_report_ = loader.report()
+
+    # Nets
+
+    def _new_net(self, data: Dataset, device: torch.device) -> Net:
+        """Build module and net."""
+        self.n_inputs_ = n_inputs(data)
+        module = build_module(self, data, device)
+        weighted = data.weight is not None and self.sampler != "weighted"
+        scale_inputs(module, data, self._seed, weighted=weighted)
+        return build_net(self, module, data, device)
+
+    def _warm_net(self, data: Dataset, device: torch.device) -> Net:
+        """Build a net around the fitted module: parameters may have been changed since."""
+        history = self.net_.history
+        net = build_net(self, self.net_.module_.to(device), data, device)
+        net.history.extend(history)
+        return net
+
+    def _same_net(self, data: Dataset, device: torch.device) -> Net:
+        """Go on with the fitted net, its optimizer included."""
+        return self.net_
+
+    @property
+    def module_(self) -> nn.Module:
+        """The trained module."""
+        if "net_" not in self.__dict__:
+            raise AttributeError(f"This {type(self).__name__} has no module_ before fit.")
+        return self.net_.module_  # type: ignore[no-any-return]
+
+    # Predict
+
+    def _outputs(self, X: Any) -> Tensor:
+        """Compute the module's outputs, on the CPU."""
+        check_is_fitted(self)
+        if is_lazy(X):
+            dataset = to_dataset(self, X, reset=False)
+        else:
+            X = checked_array(self, X, reset=False)
+            if not sparse.issparse(X):
+                return outputs_of_array(self.net_, X, self.predict_batch_size)
+            dataset = as_dataset(X)
+        return outputs_of_dataset(
+            self.net_, dataset, self.predict_batch_size, **self._pipeline()
+        )
+
+    def _scored_y(self, X: Any, y: Any) -> Any:
+        """Return targets for `score`: those given, or else those of the Dataset."""
+        if y is None and is_lazy(X):
+            y = as_dataset(X).target
+        return self._as_array(y)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "net_" in self.__dict__
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = False
+        return tags
+
+    @property
+    def _parameter_constraints(self) -> dict[str, list[Any]]:
+        """What scikit-learn's check of the parameters asks for."""
+        return {name: CONSTRAINTS[name] for name in self._get_param_names()}

@@ -1,4 +1,4 @@
-"""The module and criterion of one fit."""
+"""The module, criterion and net of one fit."""
 
 import copy
 import inspect
@@ -9,14 +9,30 @@ import torch
 from torch import nn
 
 from sklearnish.data import Dataset
+from sklearnish.data._batch import to_device
 from sklearnish.modules import MLP
-from sklearnish.training import check_arguments, input_moments
+from sklearnish.training import (
+    OPTIMIZERS,
+    Net,
+    check_arguments,
+    check_shape,
+    dry_run,
+    input_moments,
+    make_criterion,
+    warn_of_final_activation,
+    weight_dtype,
+)
 
 
-def build_module(
-    module: Any, params: dict[str, Any] | None, sizes: dict[str, int]
-) -> nn.Module:
-    """Build the module: None is an MLP, a class is called, an instance is copied."""
+def build_module(estimator: Any, dataset: Dataset, device: torch.device) -> nn.Module:
+    """Build the module for these rows, on the device."""
+    sizes = {"in_features": n_inputs(dataset), "out_features": estimator._n_outputs()}
+    module = make_module(estimator.module, estimator.module_params, sizes)
+    return module.to(device=device, dtype=weight_dtype(estimator.precision))
+
+
+def make_module(module: Any, params: dict[str, Any] | None, sizes: dict[str, int]) -> nn.Module:
+    """Build a module: None is an MLP, a class is called, an instance is copied."""
     params = dict(params or {})
     if isinstance(module, nn.Module):
         if params:
@@ -27,9 +43,8 @@ def build_module(
         return copy.deepcopy(module)
     factory = MLP if module is None else module
     names = inspect.signature(factory).parameters
-    sizes = {name: size for name, size in sizes.items() if name in names}
     check_arguments(factory, params, "module")
-    built = factory(**(sizes | params))
+    built = factory(**{name: size for name, size in sizes.items() if name in names} | params)
     if not isinstance(built, nn.Module):
         raise TypeError(
             f"module must be an nn.Module or a class of them; {module!r} gave "
@@ -49,3 +64,34 @@ def scale_inputs(module: nn.Module, dataset: Dataset, seed: int, *, weighted: bo
     if setter is not None:
         with torch.no_grad():
             setter(*input_moments(dataset, seed, weighted=weighted))
+
+
+def build_net(estimator: Any, module: nn.Module, dataset: Dataset, device: torch.device) -> Net:
+    """Try the module on two rows, choose the criterion, and build the net around both."""
+    rows = dataset.read(np.arange(min(2, len(dataset))), finite=True)
+    outputs = dry_run(module, to_device(rows, device).X, estimator.precision, device)
+    chosen = estimator._choose_criterion(outputs)
+    criterion = make_criterion(chosen, dict(estimator.criterion_params or {}))
+    wanted = estimator._width(outputs)
+    check_shape(module, outputs, len(rows), wanted, estimator._describe_outputs())
+    warn_of_final_activation(module, outputs, criterion)
+    optimizer = OPTIMIZERS.get(estimator.optimizer, estimator.optimizer)
+    net = estimator._net_class(
+        module,
+        criterion,
+        optimizer=optimizer,
+        lr=estimator.lr,
+        lr_schedule=estimator.lr_schedule,
+        clip_grad_norm=estimator.clip_grad_norm,
+        accumulate_steps=estimator.accumulate_steps,
+        precision=estimator.precision,
+        units=estimator._loss_units(criterion),
+        weighted=estimator.sampler != "weighted",
+        device=device,
+        compile=estimator.compile,
+        callbacks=list(estimator.callbacks or []),
+        verbose=estimator.verbose,
+        **{f"optimizer__{k}": v for k, v in (estimator.optimizer_params or {}).items()},
+    )
+    net.initialize()
+    return net  # type: ignore[no-any-return]

@@ -15,17 +15,21 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 class BatchLoss:
     """Loss of a batch as ``sum(weight * loss) / sum(weight)``.
 
-    ``units`` turns a loss into the one reported: a number for all, or one per target.
+    ``units`` turns a loss into the one reported: a number for all, or one per target. Rows
+    drawn by their weights are not weighted again: ``weighted`` is False for them.
     """
 
-    def __init__(self, criterion: Criterion, units: float | Tensor = 1.0) -> None:
+    def __init__(
+        self, criterion: Criterion, units: float | Tensor = 1.0, *, weighted: bool = True
+    ) -> None:
         self.criterion = criterion
+        self.weighted = weighted
         self.units = units
         self.per_row = _unreduced(criterion)
 
     def __call__(self, y_pred: Tensor, batch: Batch) -> tuple[Tensor, Tensor, int | Tensor]:
         """Return the loss to descend, the one to report, and the weight of the batch."""
-        _, y, weight = batch
+        y, weight = batch.y, batch.weight if self.weighted else None
         assert y is not None
         y_pred = _align(y_pred, y)
         if weight is None and not isinstance(self.units, Tensor):

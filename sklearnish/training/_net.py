@@ -52,6 +52,8 @@ class Net(NeuralNet):  # type: ignore[misc]
         In which numbers to compute.
     units : float or Tensor of shape (n_targets,), default=1.0
         What turns a loss into the one reported.
+    weighted : bool, default=True
+        Whether row weights enter the loss.
     **kwargs
         As skorch's NeuralNet has them.
     """
@@ -66,6 +68,7 @@ class Net(NeuralNet):  # type: ignore[misc]
         accumulate_steps: int = 1,
         precision: str = "float32",
         units: float | Tensor = 1.0,
+        weighted: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(module, criterion, train_split=None, **kwargs)
@@ -74,6 +77,8 @@ class Net(NeuralNet):  # type: ignore[misc]
         self.accumulate_steps = accumulate_steps
         self.precision = precision
         self.units = units
+        self.weighted = weighted
+        self.best_epoch_ = 0
         self.hooks_: frozenset[str] = frozenset()
 
     @property
@@ -94,7 +99,7 @@ class Net(NeuralNet):  # type: ignore[misc]
             accumulate=self.accumulate_steps,
             scaler=torch.amp.GradScaler(torch.device(self.device).type) if half else None,
         )
-        self.loss_ = BatchLoss(self.criterion_, self.units)
+        self.loss_ = BatchLoss(self.criterion_, self.units, weighted=self.weighted)
         return self
 
     def torch_compile(self, module: Any, name: str) -> Any:
@@ -137,8 +142,9 @@ class Net(NeuralNet):  # type: ignore[misc]
                 progress.epoch(self.history[-1])
                 if self._stops(stopping, monitor, on_epoch):
                     break
+        self.best_epoch_ = len(self.history)
         if stopping is not None:
-            stopping.restore(self.module_)
+            self.best_epoch_ = stopping.restore(self.module_)
         self._set_training(False)
         self.notify("on_train_end", X=dataset, y=None)
         return self

@@ -34,8 +34,9 @@ class EarlyStopping:
             self.waited += 1
         return self.waited >= self.patience
 
-    def restore(self, module: nn.Module) -> None:
-        """Put the best weights back."""
+    def restore(self, module: nn.Module) -> int:
+        """Put the best weights back; return their epoch."""
         if self._weights is not None:
             module.load_state_dict(self._weights)
         self._weights = None
+        return self.best_epoch

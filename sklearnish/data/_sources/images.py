@@ -6,6 +6,7 @@ so that a million pictures cost each worker process some tens of megabytes at mo
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -42,6 +43,8 @@ class ImageSource(Source):
     ImportError
         Pillow is missing.
     """
+
+    tabular = False
 
     def __init__(
         self, store: Store, labels: "Coded | None", size: int | Sequence[int] | None
@@ -224,7 +227,8 @@ def _check_size(size: int | Sequence[int] | None) -> Size | None:
     """Spell size as (height, width)."""
     if size is None:
         return None
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or any(not isinstance(s, int) or s < 1 for s in pair):
+    given = size if isinstance(size, Iterable) else (size, size)
+    pair = tuple(int(s) if isinstance(s, Integral) else 0 for s in given)
+    if len(pair) != 2 or min(pair) < 1:
         raise ValueError(f"size must be a positive int or (height, width), got {size!r}.")
     return pair

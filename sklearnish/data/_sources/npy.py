@@ -61,6 +61,8 @@ class NpySource(Source):
     {'X': array([[0., 1.], [4., 5.]]), 'y': array([0, 0])}
     """
 
+    tabular = False
+
     def __init__(self, paths: Paths, target: Any = None) -> None:
         self._X = _Stack(paths)
         self._y = target

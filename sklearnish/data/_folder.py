@@ -1,0 +1,183 @@
+"""A Dataset written out: a folder of .npy files that is mapped into memory when it is read."""
+
+import hashlib
+import json
+import math
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sklearnish.data._dataset import Dataset
+from sklearnish.data._files import check_free_space
+from sklearnish.data._loader import Loader
+from sklearnish.data._source import Column, Field, IntArray, Source
+from sklearnish.data._sources.npy import NpySource
+
+_ABOUT = "dataset.json"
+_CHUNK_BYTES = 2**23
+
+
+class FolderSource(Source):
+    """The rows of a written folder, under the names of their columns if they had some."""
+
+    def __init__(self, folder: Path, columns: Sequence[str] | None) -> None:
+        self._npy = NpySource(folder / "X.npy")
+        self.name, self.n_rows = str(folder), self._npy.n_rows
+        self.tabular = columns is not None
+        self._places = {name: i for i, name in enumerate(columns or ())}
+        field = self._npy.schema["X"]
+        self.schema = {name: Field(field.dtype) for name in self._places} or {"X": field}
+
+    @property
+    def blocks(self) -> IntArray | None:  # type: ignore[override]
+        """Return the blocks of the mapped file."""
+        return self._npy.blocks
+
+    def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
+        """Copy the rows once; a column is a view of them."""
+        X = self._npy.read(rows, ["X"])["X"]
+        return {name: X[:, self._places[name]] if self.tabular else X for name in columns}
+
+    def check_unchanged(self) -> None:
+        """Raise DatasetChangedError if the file is not the one that was opened."""
+        self._npy.check_unchanged()
+
+
+def write_folder(
+    dataset: Dataset, path: str | os.PathLike[str], *, shuffle: bool, seed: int
+) -> Dataset:
+    """Write a view to a new folder, or find it written there already.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Any view; its functions of rows are applied.
+    path : path-like
+        The folder.
+    shuffle : bool
+        Whether to write the rows in random order.
+    seed : int
+        Seed of that order.
+
+    Returns
+    -------
+    Dataset
+        The rows in the folder.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something else at `path`.
+    OSError
+        If there is too little room on the disk.
+    """
+    path = Path(path).absolute()
+    digest = _digest(dataset, shuffle, seed)
+    if not path.exists():
+        with _new_folder(path) as folder:
+            check_free_space(folder, len(dataset) * dataset.row_nbytes)
+            _write(dataset, folder, shuffle, seed, digest)
+    elif _about(path).get("digest") != digest:
+        raise FileExistsError(
+            f"{path} exists and holds something else. Remove it, or choose another folder."
+        )
+    return _open(path)
+
+
+def _write(dataset: Dataset, folder: Path, shuffle: bool, seed: int, digest: str) -> None:
+    """Write rows in the order in which they are cheap to read, each to its place."""
+    order = np.argsort(dataset.rows, kind="stable")
+    places = np.random.default_rng(seed).permutation(len(dataset)) if shuffle else None
+    out = np.lib.format.open_memmap(
+        folder / "X.npy", "w+", dataset.dtype, (len(dataset), *dataset.row_shape)
+    )
+    start = 0
+    for X in _chunks(dataset.without_target()[order]):
+        positions = order[start : start + len(X)]
+        out[positions if places is None else places[positions]] = X
+        start += len(X)
+    out.flush()
+    for name, values in (("y", dataset.target), ("weight", dataset.weight)):
+        if values is not None:
+            np.save(folder / f"{name}.npy", _placed(_plain(values), places), allow_pickle=False)
+    about = {"digest": digest, "columns": dataset.columns if dataset.ndim == 2 else None}
+    (folder / _ABOUT).write_text(json.dumps(about))
+
+
+def _chunks(dataset: Dataset) -> Iterator[npt.NDArray[Any]]:
+    """Read features chunk by chunk, in order."""
+    rows = max(1, math.ceil(_CHUNK_BYTES / dataset.row_nbytes))
+    with Loader(dataset, batch_size=rows, sampler="sequential", finite=False) as loader:
+        for batch in loader:
+            if isinstance(batch.X, dict):
+                raise TypeError("Rows that are dicts of tensors cannot be cached.")
+            yield batch.X.numpy()
+
+
+def _placed(values: npt.NDArray[Any], places: IntArray | None) -> npt.NDArray[Any]:
+    """Bring labels into the order of the written rows."""
+    if places is None:
+        return values
+    placed = np.empty_like(values)
+    placed[places] = values
+    return placed
+
+
+def _plain(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Labels without Python objects, which only pickle could write."""
+    if values.dtype != object:
+        return values
+    if not all(isinstance(v, str) for v in values):
+        raise TypeError("Labels must be numbers or text to be cached, without missing ones.")
+    return values.astype(np.str_)
+
+
+def _open(folder: Path) -> Dataset:
+    """Map a written folder."""
+    columns = _about(folder)["columns"]
+    source = FolderSource(folder, columns)
+    held = {n: folder / f"{n}.npy" for n in ("y", "weight") if (folder / f"{n}.npy").exists()}
+    dataset = Dataset(source, range(source.n_rows), tuple(columns) if columns else None)
+    if "y" in held:
+        dataset = dataset.with_target(np.load(held["y"], allow_pickle=False))
+    if "weight" in held:
+        dataset = dataset.with_weight(np.load(held["weight"], allow_pickle=False))
+    return dataset
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """Read the description of a written folder; empty for anything else."""
+    try:
+        about = json.loads((folder / _ABOUT).read_text())
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _digest(dataset: Dataset, shuffle: bool, seed: int) -> str:
+    """Identify what would be written: files with their times, rows, columns, functions."""
+    try:
+        pickled = pickle.dumps((dataset, shuffle, seed))
+    except Exception:  # a function that cannot be pickled: never found again
+        pickled = os.urandom(32)
+    return hashlib.sha256(pickled).hexdigest()
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `path` if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        yield temporary
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
