@@ -13,12 +13,15 @@ from sklearnish.data import (
     scan_npy,
     scan_parquet,
 )
+from sklearnish.estimators import TorchClassifier, TorchRegressor
 
 __version__ = version("sklearnish")
 
 __all__ = [
     "Dataset",
     "DatasetChangedError",
+    "TorchClassifier",
+    "TorchRegressor",
     "as_dataset",
     "per_batch",
     "scan_csv",

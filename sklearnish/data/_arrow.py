@@ -67,6 +67,27 @@ def plain(dtype: Any) -> Any:
     return pa.float64() if pa.types.is_null(dtype) else dtype
 
 
+def common(one: Any, other: Any) -> Any:
+    """Return the type that holds the values of two, or None.
+
+    A column of nulls has any type, and all ways to store text are text.
+    """
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    return pa.large_string() if _kind(one) == _kind(other) == "text" else None
+
+
+def cast(column: Any, dtype: Any) -> Any:
+    """Convert a column, if it is of another type."""
+    if column.type == dtype:
+        return column
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(dtype)
+
+
 def check_names(names: Sequence[str], where: str) -> None:
     """Raise ValueError if two columns have one name."""
     seen: set[str] = set()
@@ -111,7 +132,7 @@ def join(pieces: Sequence[Any], types: dict[str, Any]) -> dict[str, Any]:
         pieces = [pa.Table.from_batches(pieces)]  # far quicker than column by column
     columns = {}
     for name, dtype in types.items():
-        chunks = [chunk for piece in pieces for chunk in piece.column(name).chunks]
+        chunks = [c for piece in pieces for c in cast(piece.column(name), dtype).chunks]
         chunked = pa.chunked_array(chunks, dtype)
         columns[name] = chunked.cast(pa.float64()) if pa.types.is_null(dtype) else chunked
     return columns

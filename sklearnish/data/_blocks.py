@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sklearnish.data._cache import rechunk
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._source import IntArray
+from sklearnish.data._sources.parquet import ParquetSource
 
 _SAMPLE = 2**18
 """Labels that are looked at, so that looking costs no memory that grows with the file."""
@@ -40,7 +41,7 @@ def suitable_blocks(dataset: Dataset, window_rows: int, *, shuffled: bool) -> Da
         The same rows, under the same numbers.
     """
     blocks = dataset.source.blocks
-    if blocks is None or not hasattr(dataset.source, "arrow_types"):
+    if blocks is None or not isinstance(dataset.source, ParquetSource):
         return dataset
     if np.diff(blocks).max() > window_rows:
         return _rechunked(dataset)
@@ -84,7 +85,12 @@ def _clustered(dataset: Dataset, window_rows: int) -> bool:
     bounds = np.unique(np.searchsorted(rows[order], blocks))
     blocks_per_window = max(1.0, window_rows * (len(bounds) - 1) / len(dataset))
     share = between_share(_as_scores(sample.target)[order], bounds)
-    return share > blocks_per_window / 256
+    return share > blocks_per_window / 256 + _chance_share(len(rows), len(bounds) - 1)
+
+
+def _chance_share(n_rows: int, n_blocks: int) -> float:
+    """Most that the share of a random order is likely to be: its mean and four deviations."""
+    return float((n_blocks - 1) + 4 * np.sqrt(2 * n_blocks)) / n_rows
 
 
 def _as_scores(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:

@@ -98,10 +98,7 @@ def _equal_batches(pieces: Iterable[Any], schema: Any, n_rows: int | None) -> It
 
 def _as_table(piece: Any, schema: Any) -> Any:
     """Make a table of the wanted columns and types."""
-    columns = []
-    for field in schema:
-        column = piece.column(field.name)
-        columns.append(column if column.type == field.type else column.cast(field.type))
+    columns = [_arrow.cast(piece.column(field.name), field.type) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -149,13 +146,12 @@ class CacheSource(Source):
         self._origin = origin
         self._manifest = Manifest.of(path)
         self.path = self._manifest.path
-        with pa.memory_map(self.path) as file:
-            reader = _open_reader(file, self.path)
-            self._types: dict[str, Any] = {field.name: field.type for field in reader.schema}
-            n_blocks = reader.num_record_batches
-            self._batch_rows = reader.get_batch(0).num_rows if n_blocks else 1
-            last = reader.get_batch(n_blocks - 1).num_rows if n_blocks else 1
-            self.n_rows = self._batch_rows * (n_blocks - 1) + last
+        reader = _map(self.path)
+        self._types: dict[str, Any] = {field.name: field.type for field in reader.schema}
+        n_blocks = reader.num_record_batches
+        self._batch_rows = reader.get_batch(0).num_rows if n_blocks else 1
+        last = reader.get_batch(n_blocks - 1).num_rows if n_blocks else 1
+        self.n_rows = self._batch_rows * (n_blocks - 1) + last
         self._row_nbytes = self._manifest.size / max(self.n_rows, 1)
         self._start()
 
@@ -165,7 +161,7 @@ class CacheSource(Source):
         n_blocks = -(-self.n_rows // self._batch_rows)
         offsets = np.arange(n_blocks + 1, dtype=np.int64) * self._batch_rows
         self.blocks: IntArray = np.minimum(offsets, self.n_rows)
-        self._handles: HandlePool[tuple[str, ...], Any] = HandlePool(_Opener(self.path), 8)
+        self._handles: HandlePool[str, Any] = HandlePool(_map)
         self.rows_read = self.blocks_read = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -186,9 +182,10 @@ class CacheSource(Source):
         """Read some columns of ascending rows; whole stretches are not copied."""
         self._manifest.check()
         pieces = []
-        with self._handles.borrow(tuple(dict.fromkeys(columns))) as reader:
+        names = list(dict.fromkeys(columns))
+        with self._handles.borrow(self.path) as reader:
             for block, local in _arrow.runs(rows, self.blocks):
-                batch = reader.get_batch(block)
+                batch = reader.get_batch(block).select(names)
                 pieces.append(_arrow.pick(batch, local))
                 self.blocks_read += 1
                 self.rows_read += batch.num_rows
@@ -197,9 +194,9 @@ class CacheSource(Source):
     def iter_batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Yield record batches of all rows in order."""
         self._manifest.check()
-        with self._handles.borrow(tuple(columns)) as reader:
+        with self._handles.borrow(self.path) as reader:
             for block in range(reader.num_record_batches):
-                yield reader.get_batch(block)
+                yield reader.get_batch(block).select(list(columns))
 
     def arrow_types(self, columns: Sequence[str]) -> dict[str, Any]:
         """Return the Arrow types of some columns."""
@@ -231,31 +228,13 @@ class CacheSource(Source):
             self._origin.check_unchanged()
 
 
-class _Opener:
-    """Opens one cache file for some columns; picklable."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __call__(self, columns: tuple[str, ...]) -> Any:
-        """Map the file."""
-        try:
-            file = pa.memory_map(self.path)
-        except OSError as error:
-            raise DatasetChangedError(f"{self.path} cannot be opened: {error}") from error
-        return _open_reader(file, self.path, columns)
-
-
-def _open_reader(file: Any, path: str, columns: tuple[str, ...] | None = None) -> Any:
-    """Open a mapped Arrow file, for some of its columns or for all; errors name it."""
+def _map(path: str) -> Any:
+    """Map an Arrow file; errors name it."""
     try:
-        reader = pa.ipc.open_file(file)
-        if columns is None:
-            return reader
-        # An empty list would mean all columns.
-        wanted = [reader.schema.get_field_index(name) for name in columns] or [0]
-        options = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
-        return pa.ipc.open_file(file, options=options)
+        # Not with included_fields, under which Arrow copies every column out of the map.
+        return pa.ipc.open_file(pa.memory_map(path))
+    except OSError as error:
+        raise DatasetChangedError(f"{path} cannot be opened: {error}") from error
     except pa.ArrowException as error:
         raise ValueError(
             f"{path} cannot be read as an Arrow file: {error} Delete it, it will be made again."

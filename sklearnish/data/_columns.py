@@ -45,6 +45,8 @@ def feature_names(names: tuple[str, ...], key: Any) -> tuple[str, ...]:
         return names[key]
     keys = list(np.asarray(key).tolist())
     if keys and all(isinstance(k, bool) for k in keys):
+        if len(keys) != len(names):
+            raise IndexError(f"The mask has {len(keys)} values for {len(names)} columns.")
         keys = np.flatnonzero(keys).tolist()
     try:
         return tuple(k if isinstance(k, str) else names[k] for k in keys)
@@ -56,10 +58,13 @@ def feature_positions(width: int | None, picked: IntArray | None, key: Any) -> I
     """Pick column numbers of a matrix; a pick of a pick counts from the matrix."""
     if width is None:
         raise IndexError("Only rows that are one-dimensional have columns to pick.")
-    if not isinstance(key, slice) and np.asarray(key).dtype.kind not in "iub":
-        raise IndexError(f"Columns of an unnamed array are picked by number, not by {key!r}.")
     every = np.arange(width, dtype=np.int64) if picked is None else picked
-    return every[key if isinstance(key, slice) else np.asarray(key)]
+    if isinstance(key, slice):
+        return every[key]
+    keys = np.asarray(key) if np.size(key) else np.empty(0, dtype=np.int64)
+    if keys.dtype.kind not in "iub":
+        raise IndexError(f"Columns of an unnamed array are picked by number, not by {key!r}.")
+    return every[keys]
 
 
 def _some(source: Source, most: int = 20) -> str:

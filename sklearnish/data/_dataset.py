@@ -1,5 +1,6 @@
 """The immutable view that users hold: a source, some of its rows, and what its columns mean."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -85,7 +86,7 @@ class Dataset:
             return () if isinstance(X, dict) else tuple(X.shape[1:])
         if self._names is not None:
             shapes = [self._source.schema[name].shape for name in self._names]
-            return (sum(shape[0] if shape else 1 for shape in shapes),)
+            return (sum(map(math.prod, shapes)),)
         return self._source.schema["X"].shape if self._picked is None else (len(self._picked),)
 
     @property
@@ -181,7 +182,7 @@ class Dataset:
         if isinstance(rows, tuple):
             (rows,) = rows
         if isinstance(rows, int | np.integer):
-            return self._row(int(rows)) if columns is ... else self[[rows], columns]
+            return self._row(int(rows)) if columns is ... else self[[rows], columns][0]
         view = self if _is_all(rows) else self._select_rows(rows)
         return view if columns is ... or _is_all(columns) else view._select_columns(columns)
 
@@ -510,7 +511,7 @@ class Dataset:
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Let numpy's functions (``hstack``, ``concatenate``) see an array."""
-        return func(*_display.as_arrays(args), **kwargs)
+        return func(*_display.as_arrays(args), **_display.as_arrays(kwargs))
 
     def __sklearn_clone__(self) -> "Dataset":
         """Return itself: nothing in it can change."""

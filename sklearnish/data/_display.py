@@ -53,7 +53,7 @@ def _stored_columns(dataset: "Dataset") -> dict[Any, Any]:
 
 def describe(dataset: "Dataset") -> str:
     """Write what a DataFrame's repr would show: first rows, size, target, origin."""
-    size = " x ".join(map(str, dataset.row_shape)) or "dict of tensors"
+    size = " x ".join(map(str, dataset.row_shape)) or "one value or dict each"
     lines = [f"[{len(dataset)} rows x {size}{' columns' if dataset.ndim == 2 else ''}]"]
     if dataset.ndim == 2 and len(dataset):
         lines.insert(0, dataset.head().to_string(max_cols=10))
@@ -72,4 +72,6 @@ def as_arrays(value: Any) -> Any:
 
     if isinstance(value, Dataset):
         return np.asarray(value)
+    if isinstance(value, dict):
+        return {key: as_arrays(item) for key, item in value.items()}
     return type(value)(map(as_arrays, value)) if isinstance(value, list | tuple) else value

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from sklearnish.data._batch import Batch, concat, narrow, pin, to_device
@@ -85,9 +86,9 @@ class Loader:
     ) -> None:
         if len(dataset) == 0:
             raise ValueError(f"{dataset.source.name} has 0 rows; at least one is needed.")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-        self._name, self.batch_size, self.seed = dataset.source.name, batch_size, seed
+        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+            raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
+        self._name, self.batch_size, self.seed = dataset.source.name, int(batch_size), seed
         self.device = device or torch.device("cpu")
         shuffled = sampler != "sequential" and not callable(sampler)
         window = fetch_rows(dataset, batch_size, shuffle_memory)
@@ -109,48 +110,61 @@ class Loader:
         self._times: list[EpochTimes] = []
         self._timeout = timeout
         self._stream: Iterator[tuple[Fetch, Fetched]] | None = None
+        self._next: int | None = None  # the epoch whose fetches come next on the stream
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of the next epoch."""
-        if self._stream is None:
-            fetches = (f for epoch in self._epochs for f in self._order.epoch(epoch))
-            self._stream = read_ahead(self._reader, fetches, self.plan, self._timeout)
-        times = EpochTimes()
+        if len(self._times) == len(self._epochs):
+            raise RuntimeError(f"This Loader was made for {len(self._epochs)} epochs.")
+        epoch, times = self._epochs[len(self._times)], EpochTimes()
         self._times.append(times)
-        return self._clocked(self._ready(times), times)
+        return self._clocked(self._ready(epoch, times), times)
+
+    def _start(self, epoch: int) -> Iterator[tuple[Fetch, Fetched]]:
+        """Read from the beginning of an epoch on."""
+        self.close()
+        epochs = range(epoch, self._epochs.stop)
+        fetches = (f for each in epochs for f in self._order.epoch(each))
+        return read_ahead(self._reader, fetches, self.plan, self._timeout)
 
     def _clocked(self, batches: Iterator[Batch], times: EpochTimes) -> Iterator[Batch]:
         """Time how long the model waits for each batch."""
         begun = asked = time.perf_counter()
-        for batch in batches:
-            times.wait += time.perf_counter() - asked
-            times.batches += 1
-            times.rows += len(batch)
-            yield batch
-            asked = time.perf_counter()
-        times.seconds = asked - begun
+        try:
+            for batch in batches:
+                times.wait += time.perf_counter() - asked
+                times.batches += 1
+                times.rows += len(batch)
+                yield batch
+                asked = time.perf_counter()
+        finally:
+            times.seconds = time.perf_counter() - begun
 
-    def _ready(self, times: EpochTimes) -> Iterator[Batch]:
+    def _ready(self, epoch: int, times: EpochTimes) -> Iterator[Batch]:
         """Cut the fetches of one epoch into batches, on the device and augmented."""
-        for number, batch in enumerate(cut(self._fetched(times), self.batch_size)):
+        for number, batch in enumerate(cut(self._fetched(epoch, times), self.batch_size)):
             if self.device.type != "cpu":
                 batch = to_device(pin(batch) if self.plan.pin_memory else batch, self.device)
             if self._per_batch:
-                epoch = self._epochs[len(self._times) - 1]
                 X, y = apply_batch(
                     self._per_batch, batch.X, batch.y, seed=self.seed, epoch=epoch, batch=number
                 )
                 batch = Batch(X, y, batch.weight)
             yield batch
 
-    def _fetched(self, times: EpochTimes) -> Iterator[tuple[int, Batch]]:
+    def _fetched(self, epoch: int, times: EpochTimes) -> Iterator[tuple[int, Batch]]:
         """Take the fetches of one epoch off the stream, with the number of rows left."""
+        if self._next != epoch:  # the first one, or the one before was left early
+            self._stream = self._start(epoch)
+        self._next = None
         assert self._stream is not None
         for fetch, fetched in self._stream:
             times.read += fetched.seconds
             left = fetch.total - fetch.start
-            yield left, fetched.batch
             if left == len(fetch.positions):
+                self._next = epoch + 1
+            yield left, fetched.batch
+            if self._next is not None:
                 return
 
     def report(self) -> PipelineReport:
@@ -168,6 +182,7 @@ class Loader:
         """Stop reading; workers and threads end."""
         if self._stream is not None:
             self._stream.close()  # type: ignore[attr-defined]
+        self._stream = self._next = None
 
     def __enter__(self) -> "Loader":
         """Use as a context that closes."""

@@ -1,5 +1,6 @@
 """Columns to tensors: one row-major matrix of numbers, allocated once and copied once."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -89,8 +90,16 @@ def to_tensor(value: Column, dtype: torch.dtype) -> Features:
     if isinstance(value, Tensor):
         return _cast_floating(value, dtype)
     array = as_numpy(value)
-    tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    tensor = from_numpy(array)
     return tensor if is_image(array.dtype, array.shape[1:]) else tensor.to(dtype)
+
+
+def from_numpy(array: npt.NDArray[Any]) -> Tensor:
+    """Wrap an array in a tensor, after a copy where torch needs another layout or number type."""
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 def is_image(dtype: npt.DTypeLike, row_shape: Sequence[int]) -> bool:
@@ -107,9 +116,10 @@ def _arrow_to_numpy(column: Any) -> Any:
     """Convert an Arrow array, without a copy where it has one chunk and no null."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if isinstance(column.type, pa.FixedShapeTensorType):
+        column = column.cast(column.type.storage_type)
     if pa.types.is_fixed_size_list(column.type):
-        flat = column.combine_chunks().flatten() if isinstance(column, pa.ChunkedArray) else column
-        return _arrow_to_numpy(flat).reshape(len(column), -1)
+        return _lists_to_numpy(column)
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     if pa.types.is_boolean(column.type) and column.null_count:
@@ -119,3 +129,20 @@ def _arrow_to_numpy(column: Any) -> Any:
             return _arrow_to_numpy(column.chunk(0))
         return column.to_numpy()
     return column.to_numpy(zero_copy_only=False)
+
+
+def _lists_to_numpy(column: Any) -> npt.NDArray[Any]:
+    """Convert lists of one length to the rows of a matrix; a missing list is a row of NaN."""
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else column.combine_chunks()
+    shape, inner = [len(column) - column.null_count], column.type
+    while pa.types.is_fixed_size_list(inner):
+        shape.append(inner.list_size)
+        inner = inner.value_type
+    # flatten() leaves out the values of missing lists.
+    flat = _arrow_to_numpy(column.flatten()).reshape(shape[0], math.prod(shape[1:]))
+    if not column.null_count:
+        return np.asarray(flat)
+    out = np.full((len(column), flat.shape[1]), np.nan)
+    out[column.is_valid().to_numpy(zero_copy_only=False)] = flat
+    return out

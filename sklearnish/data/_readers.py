@@ -7,6 +7,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -199,7 +200,11 @@ class _Failure:
 
     def error(self) -> Exception:
         """Give the exception back, with the worker's traceback as a note."""
-        error: Exception = pickle.loads(self.pickled) if self.pickled else RuntimeError(self.text)
+        error: Exception = RuntimeError(self.text)
+        if self.pickled:
+            # A class of the script itself has another name in a spawned worker.
+            with suppress(Exception):
+                error = pickle.loads(self.pickled)
         error.add_note(f"In a worker process:\n{self.traceback}")
         return error
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from sklearnish.data import _rows
 from sklearnish.data._batch import Batch, Features, index
 from sklearnish.data._columns import check_numeric
-from sklearnish.data._matrix import as_numpy, to_matrix, to_tensor
+from sklearnish.data._matrix import as_numpy, from_numpy, to_matrix, to_tensor
 from sklearnish.data._source import Column, IntArray
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def values(
     array = as_numpy(columns[role]) if isinstance(role, str) else role[positions]
     if array.dtype.kind not in "biuf":
         array = np.searchsorted(dataset.classes, array)
-    tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.int64)  # torch can hold wide unsigned integers but not gather them
+    tensor = from_numpy(array)
     return tensor.to(dataset._dtype) if tensor.is_floating_point() else tensor
 
 
@@ -89,10 +91,10 @@ def column(dataset: "Dataset", name: str) -> npt.NDArray[Any]:
             labels = as_numpy(source.read(np.arange(source.n_rows), [name])[name])
         known[name] = labels
     rows = dataset._rows
-    if isinstance(rows, range):
+    if isinstance(rows, range) and len(rows):
         stop = rows.stop if rows.stop >= 0 else None
         return known[name][rows.start : stop : rows.step]
-    return known[name][rows]
+    return known[name][_rows.as_int64(rows)]
 
 
 def _inverse(order: IntArray) -> IntArray:

@@ -73,7 +73,7 @@ class PipelineReport:
         """
         import pandas as pd
 
-        frame = pd.DataFrame([vars(e) for e in self.epochs])
+        frame = pd.DataFrame([vars(e) for e in self.epochs], columns=list(vars(EpochTimes())))
         frame.index = pd.RangeIndex(1, len(frame) + 1, name="epoch")
         frame["rows_per_second"] = (frame["rows"] / frame["seconds"]).round()
         return frame

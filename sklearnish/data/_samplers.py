@@ -203,12 +203,12 @@ def draw_counts(weights: npt.NDArray[np.float64], rng: np.random.Generator) -> I
     ndarray of int64, shape (n,)
         Their sum is n.
     """
-    expected = np.cumsum(weights)
-    expected *= len(weights) / expected[-1]
-    expected[-1] = len(weights)
-    upto = np.floor(expected + rng.random()).astype(np.int64)
-    upto[-1] = len(weights)
-    return np.diff(np.minimum(upto, len(weights)), prepend=0)
+    n = len(weights)
+    expected = np.cumsum(weights / weights.max())  # whose sum neither overflows nor vanishes
+    expected *= n / expected[-1]
+    upto = np.minimum(np.floor(expected + rng.random()), n).astype(np.int64)
+    upto[np.flatnonzero(weights)[-1] :] = n  # rounding must not give the rest to a weight of zero
+    return np.diff(upto, prepend=0)
 
 
 def check_weights(weights: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -244,7 +244,7 @@ def _from_callable(sampler: Callable[..., Any], dataset: "Dataset", seed: list[i
         seed_generators(int(rng.integers(2**63)))
         names_rng = "rng" in inspect.signature(sampler).parameters
         drawn = sampler(dataset, rng=rng) if names_rng else sampler(dataset)
-        if isinstance(drawn, torch.utils.data.Sampler):
+        if isinstance(drawn, torch.utils.data.Sampler | Iterator):
             drawn = list(drawn)
     if len(drawn) == 0:
         raise ValueError("The sampler returned no rows.")

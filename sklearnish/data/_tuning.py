@@ -4,6 +4,7 @@ import multiprocessing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 NumWorkers = int | Literal["auto"]
@@ -67,7 +68,7 @@ def make_plan(
         if not thread_safe:
             return LoadPlan("inline", 0, "a function of rows may use global generators", pin)
         return LoadPlan("thread", 0, "one thread reads ahead", pin)
-    _check_count(num_workers)
+    num_workers = _check_count(num_workers)
     if num_workers == 0:
         return LoadPlan("inline", 0, "num_workers=0", pin)
     if multiprocessing.current_process().daemon:
@@ -75,8 +76,9 @@ def make_plan(
     return LoadPlan("processes", num_workers, f"num_workers={num_workers}", pin)
 
 
-def _check_count(num_workers: Any) -> None:
+def _check_count(num_workers: Any) -> int:
     """Refuse what is not a number of processes."""
-    whole = isinstance(num_workers, int) and not isinstance(num_workers, bool)
+    whole = isinstance(num_workers, int | np.integer) and not isinstance(num_workers, bool)
     if not whole or num_workers < 0:
         raise ValueError(f'num_workers must be "auto" or an integer >= 0, got {num_workers!r}.')
+    return int(num_workers)

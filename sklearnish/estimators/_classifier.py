@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_y
 from torch import Tensor, nn
@@ -144,6 +145,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
             )
 
     def _check_y(self, y: Array, *, reset: bool) -> Array:
+        assert_all_finite(y, input_name="y")
         kind = type_of_target(y, input_name="y", raise_unknown=True)
         check_classification_targets(y)
         if kind == "multiclass-multioutput":
@@ -223,7 +225,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         return None if self.multilabel_ else y
 
     def _to_loss(self, y: Array) -> Array:
-        if not self.multilabel_ and self.net_width_ != 1:
+        if not self.multilabel_ and self._width_fitted != 1:
             return y
         return y.astype(np.float64 if self.precision == "float64" else np.float32)
 
@@ -243,11 +245,12 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         return isinstance(self.criterion, _ONE_LOGIT)
 
     def _choose_criterion(self, outputs: Tensor) -> Any:
-        self.net_width_ = self._width(outputs)
-        if self.criterion is not None:
-            return self.criterion
-        one_logit = self.multilabel_ or self.net_width_ == 1
-        return nn.BCEWithLogitsLoss if one_logit else nn.CrossEntropyLoss
+        self._width_fitted = self._width(outputs)
+        one_logit = self.multilabel_ or self._width_fitted == 1
+        default = nn.BCEWithLogitsLoss if one_logit else nn.CrossEntropyLoss
+        chosen = default if self.criterion is None else self.criterion
+        self._loss_name = getattr(chosen, "__name__", type(chosen).__name__)
+        return chosen
 
     def _width(self, outputs: Tensor) -> int:
         asked = self._n_outputs()
@@ -332,16 +335,16 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         """Decide for the likeliest."""
         if self.multilabel_:
             return (self._predict_proba_of(outputs) > 0.5).astype(np.int64)
-        if self.net_width_ == 1:
+        if self._width_fitted == 1:
             return self.classes_[(self._predict_proba_of(outputs)[:, 1] > 0.5).astype(np.intp)]
         return self.classes_[outputs.argmax(1).numpy()]
 
     def _predict_proba_of(self, outputs: Tensor) -> Array:
         """Turn outputs into what the criterion takes them for."""
-        name = type(self.net_.criterion_ if hasattr(self, "net_") else None).__name__
+        name = self._loss_name
         if self.multilabel_:
             return (outputs if name == "BCELoss" else torch.sigmoid(outputs)).numpy()
-        if self.net_width_ == 1:
+        if self._width_fitted == 1:
             p = outputs.reshape(-1)
             p = p if name == "BCELoss" else torch.sigmoid(p)
             return torch.stack([1 - p, p], 1).numpy()
@@ -351,7 +354,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         """Difference of the two logits, or all of many."""
         if self.multilabel_:
             return outputs.numpy()
-        if self.net_width_ == 1:
+        if self._width_fitted == 1:
             return outputs.reshape(-1).numpy()
         if len(self.classes_) == 2:
             return (outputs[:, 1] - outputs[:, 0]).numpy()

@@ -129,7 +129,7 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
         shape = self._y_shape
         self.target_mean_, self.target_scale_ = np.zeros(shape), np.ones(shape)
         if self._standardizes():
-            columns = torch.from_numpy(np.ascontiguousarray(y)).reshape(len(y), -1)
+            columns = torch.from_numpy(np.require(y, requirements="CW")).reshape(len(y), -1)
             weights = None if weight is None else torch.from_numpy(weight)
             mean, scale = moments(columns, weights)
             self.target_mean_ = mean.reshape(shape).numpy()
@@ -184,11 +184,13 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
         Returns
         -------
         ndarray of shape (n_rows,) or (n_rows, n_targets)
-            Values in the precision of the module; float32 if X is a float32 array.
+            Values in the precision of the module, with two exceptions of scikit-learn's:
+            float32 for a float32 array, float64 for targets in columns.
         """
         values = self._predict_of(self._outputs(X))
-        narrow = getattr(X, "dtype", None) == np.float32 and isinstance(X, np.ndarray)
-        return values.astype(np.float32, copy=False) if narrow else values
+        if isinstance(X, np.ndarray) and X.dtype == np.float32:
+            return values.astype(np.float32, copy=False)
+        return values.astype(np.float64) if values.ndim == 2 else values
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the coefficient of determination, R2.

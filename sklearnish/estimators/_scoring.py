@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import BaseEstimator
+from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 
@@ -23,14 +24,24 @@ class Outputs(BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         return self.estimator.__sklearn_tags__()
 
-    def __getattr__(self, name: str) -> Any:
-        """Offer `predict` and its like if the estimator has them, on outputs."""
-        estimator = self.__dict__.get("estimator")
-        if estimator is not None and name in ("predict", "predict_proba", "decision_function"):
-            return getattr(estimator, f"_{name}_of")
-        if estimator is not None and name == "classes_":
-            return estimator.classes_
-        raise AttributeError(name)
+    @property
+    def classes_(self) -> Any:
+        """Classes of the estimator."""
+        return self.estimator.classes_
+
+    def predict(self, outputs: Tensor) -> Any:
+        """Decide."""
+        return self.estimator._predict_of(outputs)
+
+    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
+    def predict_proba(self, outputs: Tensor) -> Any:
+        """Turn outputs into probabilities."""
+        return self.estimator._predict_proba_of(outputs)
+
+    @available_if(lambda self: hasattr(self.estimator, "decision_function"))
+    def decision_function(self, outputs: Tensor) -> Any:
+        """Turn outputs into decisions."""
+        return self.estimator._decision_function_of(outputs)
 
 
 def make_score(

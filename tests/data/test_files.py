@@ -44,7 +44,7 @@ def test_missing_files_say_what_was_given(tmp_path):
         expand_paths(tmp_path / "nowhere.csv")
     with pytest.raises(FileNotFoundError, match=r"no file matches .*\*\.csv"):
         expand_paths(str(tmp_path / "*.csv"))
-    with pytest.raises(FileNotFoundError, match="empty holds no .csv file"):
+    with pytest.raises(FileNotFoundError, match=r"empty holds no \.csv file"):
         expand_paths(tmp_path / "empty", (".csv",))
     with pytest.raises(FileNotFoundError, match="list of paths is empty"):
         expand_paths([])

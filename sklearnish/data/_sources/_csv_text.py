@@ -71,6 +71,14 @@ def _cleaned(stream: Any, options: CsvOptions) -> Iterator[bytes]:
     yield pattern.sub(rb"\1\2", held)
 
 
+def unreadable(file: str, error: Exception, options: CsvOptions) -> ValueError:
+    """Make the error for text that is not CSV in the expected encoding."""
+    text = f"{file} cannot be read as CSV: {error}"
+    if isinstance(error, UnicodeError) or "invalid UTF8" in str(error):
+        text += f" (encoding {options.encoding!r}; pass the right one, such as encoding='latin-1')"
+    return ValueError(text)
+
+
 def read_header(file: str, options: CsvOptions) -> tuple[list[str], int]:
     """Read the names of the columns and how many lines come before the first row."""
     try:
@@ -78,8 +86,8 @@ def read_header(file: str, options: CsvOptions) -> tuple[list[str], int]:
             stream = open_stream(raw, file, options)
             text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
             fields, lines = _find_header(text, options)
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise ValueError(f"{file} cannot be read as CSV: {error}") from error
+    except (pa.ArrowException, OSError, UnicodeError, csv.Error) as error:
+        raise unreadable(file, error, options) from error
     if fields is None:
         raise ValueError(f"{file} has no header: nothing but blank lines.")
     if options.names is not None:

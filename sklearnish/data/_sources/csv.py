@@ -21,7 +21,13 @@ from sklearnish.data._files import (
     expand_paths,
 )
 from sklearnish.data._sources._csv_keywords import CsvOptions, read_keywords
-from sklearnish.data._sources._csv_text import BLOCK, MAX_BLOCK, open_stream, read_header
+from sklearnish.data._sources._csv_text import (
+    BLOCK,
+    MAX_BLOCK,
+    open_stream,
+    read_header,
+    unreadable,
+)
 from sklearnish.data._sources._csv_types import NULL, promote
 
 _SUFFIXES = tuple(
@@ -285,9 +291,7 @@ class _Converter:
                 f"{file} has a row of more than {self.block_size} bytes, or a "
                 "quote that is not closed."
             ) from error
-        if "invalid UTF8" in text or isinstance(error, UnicodeError):
-            text = f"{text} (encoding {self.options.encoding!r}; pass encoding=, such as 'latin-1')"
-        raise ValueError(f"{file} cannot be read as CSV: {text}") from error
+        raise unreadable(file, error, self.options) from error
 
 
 class _LongRowError(ValueError):

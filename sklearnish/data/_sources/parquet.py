@@ -182,8 +182,9 @@ class _Scan:
             metadata, types = handle.metadata, _column_types(handle, file)
         if not i:
             self.types, self._first = types, file
-            self.widths = {n: _arrow.width(t) or 0.0 for n, t in types.items()}
-        _check_same(types, file, self.types, self._first)
+        self.types = _merge(types, file, self.types, self._first)
+        for name, dtype in types.items():
+            self.widths[name] = max(self.widths.get(name, 0.0), _arrow.width(dtype) or 0.0)
         varying = {name for name, t in types.items() if _arrow.width(t) is None}
         for group in range(metadata.num_row_groups):
             row_group = metadata.row_group(group)
@@ -235,10 +236,10 @@ def _column_types(handle: Any, file: str) -> dict[str, Any]:
     return {field.name: field.type for field in schema if field.name not in dropped}
 
 
-def _check_same(types: dict[str, Any], file: str, wanted: dict[str, Any], first: str) -> None:
-    """Raise ValueError if the columns of a file are not those of the first."""
+def _merge(types: dict[str, Any], file: str, wanted: dict[str, Any], first: str) -> dict[str, Any]:
+    """Return the common types; raise ValueError if a file has other columns than the first."""
     if types == wanted:
-        return
+        return wanted
     advice = "All files must have the same columns and types: write them again with one schema."
     for name in wanted:
         if name not in types:
@@ -246,7 +247,8 @@ def _check_same(types: dict[str, Any], file: str, wanted: dict[str, Any], first:
     for name, dtype in types.items():
         if name not in wanted:
             raise ValueError(f"{file} has a column {name!r}, which {first} has not. {advice}")
-        if dtype != wanted[name]:
+        if _arrow.common(wanted[name], dtype) is None:
             raise ValueError(
                 f"column {name!r} is {dtype} in {file} and {wanted[name]} in {first}. {advice}"
             )
+    return {name: _arrow.common(dtype, types[name]) for name, dtype in wanted.items()}

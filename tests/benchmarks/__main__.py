@@ -1,0 +1,43 @@
+"""Run benchmarks and, with ``--write``, put their tables into docs/benchmarks.md."""
+
+import argparse
+import importlib
+import sys
+import warnings
+from pathlib import Path
+
+from tests.benchmarks._machine import describe_run
+from tests.benchmarks._page import render, replace_section
+
+NAMES = ("import_time", "checks", "c1_arrays", "c4_parquet", "c12_search")
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+
+def main(argv: list[str]) -> None:
+    arguments = _parse(argv)
+    size = "quick" if arguments.quick else "full" if arguments.full else "default"
+    if arguments.write and size == "quick":
+        sys.exit("--quick only shows that the benchmarks run: its figures are not written down.")
+    # The peers warn (a search that has not converged, say), and it is not they who are tested.
+    warnings.simplefilter("ignore")
+    command = " ".join(["python -m tests.benchmarks", *argv])
+    for name in arguments.names or NAMES:
+        result = importlib.import_module(f"tests.benchmarks.{name}").run(size)
+        section = render(result, describe_run(command))
+        print(f"\n## {name}\n\n{section}", flush=True)
+        if arguments.write:
+            PAGE.write_text(replace_section(PAGE.read_text(), name, section))
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *NAMES], help="which; all by default")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true", help="tiny: does it run at all?")
+    sizes.add_argument("--full", action="store_true", help="the sizes of the table's title")
+    parser.add_argument("--write", action="store_true", help=f"rewrite the tables of {PAGE.name}")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,217 @@
+"""C1: arrays in memory; what the loop costs beside the arithmetic of a small module."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import skorch
+import torch
+from sklearn.neural_network import MLPClassifier
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import sklearnish as sn
+from tests.benchmarks._harness import (
+    PAIRS,
+    Contender,
+    Ratio,
+    Sample,
+    best_of,
+    in_turn,
+    median,
+    seconds_of,
+)
+from tests.benchmarks._page import Bar, Result, table
+
+N_FEATURES, N_CLASSES, LR = 100, 10, 1e-3
+HAND, FUSED, OURS = (
+    "hand-written loop",
+    "hand-written loop, fused Adam",
+    "`TorchClassifier`",
+)
+SKORCH, LOADER, SKLEARN = "skorch", "`DataLoader(TensorDataset)`", "scikit-learn `MLPClassifier`"
+ROWS = {"quick": 4_000, "default": 100_000, "full": 100_000}
+EPOCHS = {"quick": 1, "default": 3, "full": 5}
+
+
+class Perceptron(nn.Module):
+    """The same module on all sides; width 0 is a linear one."""
+
+    def __init__(self, hidden: int = 64) -> None:
+        super().__init__()
+        layers = [nn.Linear(N_FEATURES, hidden), nn.ReLU()] if hidden else []
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden or N_FEATURES, N_CLASSES))
+
+    def forward(self, X: Tensor) -> Tensor:
+        return self.layers(X)
+
+
+class Work:
+    """One cell of the table: data, module, batch size, and who does the work."""
+
+    def __init__(self, n_rows: int, hidden: int, batch_size: int, epochs: int) -> None:
+        self.X, self.y = make_arrays(n_rows)
+        self.hidden, self.batch_size, self.epochs = hidden, batch_size, epochs
+
+    def ours(self) -> float:
+        """Seconds of an epoch within fit; the whole fit is measured around it."""
+        clf = sn.TorchClassifier(
+            Perceptron,
+            module_params={"hidden": self.hidden},
+            lr=LR,
+            batch_size=self.batch_size,
+            max_epochs=self.epochs,
+            random_state=0,
+        )
+        clf.fit(self.X, self.y)
+        return statistics.median(epoch["dur"] for epoch in clf.history_)
+
+    def by_hand(self, fused: bool | None) -> float:
+        X, y = torch.from_numpy(self.X), torch.from_numpy(self.y)
+
+        def batches() -> Iterable[tuple[Tensor, Tensor]]:
+            for rows in torch.randperm(len(X)).split(self.batch_size):
+                yield X[rows], y[rows]
+
+        return self._train(batches, fused)
+
+    def data_loader(self, num_workers: int) -> float:
+        loader = DataLoader(
+            TensorDataset(torch.from_numpy(self.X), torch.from_numpy(self.y)),
+            batch_size=self.batch_size,
+            shuffle=True,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+        )
+        return self._train(lambda: loader, None)
+
+    def _train(self, batches: Callable[[], Iterable[Any]], fused: bool | None) -> float:
+        """The best loop we can write: the losses are looked at once an epoch."""
+        torch.manual_seed(0)
+        module = Perceptron(self.hidden)
+        optimizer = torch.optim.Adam(module.parameters(), lr=LR, fused=fused)
+        criterion = nn.CrossEntropyLoss()
+        seconds = []
+        for _ in range(self.epochs):
+            begun, losses = time.perf_counter(), []
+            for X, y in batches():
+                loss = criterion(module(X), y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.detach())
+            assert torch.isfinite(torch.stack(losses).mean())
+            seconds.append(time.perf_counter() - begun)
+        return statistics.median(seconds)
+
+    def skorch(self, num_workers: int) -> float:
+        torch.manual_seed(0)
+        net = skorch.NeuralNetClassifier(
+            Perceptron,
+            module__hidden=self.hidden,
+            criterion=nn.CrossEntropyLoss,
+            optimizer=torch.optim.Adam,
+            lr=LR,
+            batch_size=self.batch_size,
+            max_epochs=self.epochs,
+            train_split=None,
+            iterator_train__shuffle=True,
+            iterator_train__num_workers=num_workers,
+            verbose=0,
+        )
+        net.fit(self.X, self.y)
+        return statistics.median(net.history[:, "dur"])
+
+    def sklearn(self) -> float:
+        """No clock of its own: an epoch is a share of the whole fit."""
+        mlp = MLPClassifier(
+            (self.hidden,) if self.hidden else (),
+            alpha=0.0,
+            learning_rate_init=LR,
+            batch_size=self.batch_size,
+            max_iter=self.epochs,
+            n_iter_no_change=self.epochs + 1,
+            random_state=0,
+        )
+        begun = time.perf_counter()
+        mlp.fit(self.X, self.y)
+        return (time.perf_counter() - begun) / mlp.n_iter_
+
+    def contenders(self, tune: bool) -> dict[str, Contender]:
+        """Everybody, the peers at their best number of workers."""
+        workers = (0, 1, 2) if tune else (0,)
+        skorch_at = best_of({str(n): partial(self.skorch, n) for n in workers})
+        loader_at = best_of({str(n): partial(self.data_loader, n) for n in workers})
+        return {
+            OURS: self.ours,
+            HAND: partial(self.by_hand, None),
+            FUSED: partial(self.by_hand, True),
+            f"{SKORCH}, {skorch_at} workers": partial(self.skorch, int(skorch_at)),
+            f"{LOADER}, {loader_at} workers": partial(self.data_loader, int(loader_at)),
+            SKLEARN: self.sklearn,
+        }
+
+
+def make_arrays(n_rows: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n_rows, N_FEATURES), dtype=np.float32)
+    noise = rng.gumbel(size=(n_rows, N_CLASSES))
+    y = (X @ rng.standard_normal((N_FEATURES, N_CLASSES)) / 3 + noise).argmax(axis=1)
+    return X, y
+
+
+def run(size: str) -> Result:
+    n_rows, epochs = ROWS[size], EPOCHS[size]
+    result = Result(
+        f"{n_rows:,} x {N_FEATURES} float32, {N_CLASSES} classes; seconds of an epoch (median of "
+        f"{epochs} in a fit), Adam, the same module on all sides, {torch.get_num_threads()} torch "
+        "threads. Ratios are ours to theirs: median of the pairs (least to most)."
+    )
+    for hidden, label in ((0, "linear"), (64, "MLP 64")):
+        for batch_size in (32, 128, 1024, 8192):
+            print(f"  {label}, batch {batch_size}", flush=True)
+            work = Work(n_rows, hidden, batch_size, epochs)
+            quick = size == "quick"
+            samples = in_turn(work.contenders(tune=not quick), 1 if quick else PAIRS)
+            title = f"{label}, batch {batch_size}"
+            result.tables.append(_table(title, samples, n_rows * epochs))
+            result.bars += _bars(title, batch_size, samples)
+    result.notes.append(
+        f"The whole fit of {OURS} includes checking the input for NaN and infinity, and encoding "
+        f"labels. Its Adam is fused by default, as in the line {FUSED!r}; torch's own default "
+        "is not."
+    )
+    return result
+
+
+def _table(title: str, samples: dict[str, list[Sample]], n_trained: int) -> str:
+    ours = seconds_of(samples[OURS])
+    rows = []
+    for name, own in samples.items():
+        ratio = "" if name == OURS else Ratio.of(ours, seconds_of(own))
+        cpu = median(own, "cpu") / n_trained * 1e6
+        figures = (f"{median(own, field):.3f}" for field in ("seconds", "whole"))
+        rows.append([name, *figures, ratio, f"{cpu:.2f}", f"{median(own, 'peak_mb'):.0f}"])
+    header = ["", "s an epoch", "s in all", "ours to it", "CPU us a row", "peak MB more"]
+    return table(header, rows, f"**{title}**")
+
+
+def _bars(title: str, batch_size: int, samples: dict[str, list[Sample]]) -> list[Bar]:
+    """What issue and plan promise, held against the loop with the same optimizer as ours."""
+    ours = seconds_of(samples[OURS])
+    bars = []
+    if batch_size in (128, 1024):
+        ratio = Ratio.of(ours, seconds_of(samples[FUSED]))
+        text = f"{title}, time of the hand-written loop with the same fused Adam"
+        bars.append(Bar(text, ratio.median, str(ratio), at_most=1.10))
+        theirs = next(own for name, own in samples.items() if name.startswith(SKORCH))
+        faster = Ratio.of(seconds_of(theirs), ours)
+        least = 2.5 if batch_size == 128 else 5
+        bars.append(
+            Bar(f"{title}, times as fast as skorch", faster.median, str(faster), None, least)
+        )
+    return bars

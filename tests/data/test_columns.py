@@ -1,0 +1,77 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearnish.data._columns import (
+    check_numeric,
+    column_names,
+    feature_names,
+    feature_positions,
+)
+from sklearnish.data._sources.parquet import ParquetSource
+
+NAMES = ("a", "b", "c", "d")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("columns") / "some.parquet"
+    times = pd.date_range("2024", periods=2)
+    pd.DataFrame({"a": [1, 2], "name": ["x", "y"], "when": times}).to_parquet(path)
+    return ParquetSource(path)
+
+
+def test_a_missing_column_is_named_with_the_alternatives(source):
+    assert column_names(source, ["when", "a"]) == ("when", "a")
+    with pytest.raises(ValueError, match=r"has no column 'A', 'b'. Its columns are 'a', 'name'"):
+        column_names(source, ["A", "a", "b"])
+
+
+def test_of_many_columns_some_are_listed(tmp_path):
+    wide = pd.DataFrame(np.zeros((1, 30)), columns=[f"c{i}" for i in range(30)])
+    wide.to_parquet(tmp_path / "wide.parquet")
+    with pytest.raises(ValueError, match=r"'c19' and 10 more"):
+        column_names(ParquetSource(tmp_path / "wide.parquet"), ["x"])
+
+
+def test_features_that_are_not_numbers_are_named_with_the_ways_out(source):
+    check_numeric(source, ["a"])
+    message = r"'name' \(.*string\), 'when' \(timestamp\[..\]\). Encode .* ColumnTransformer, or dro"
+    with pytest.raises(ValueError, match=message):
+        check_numeric(source, ["a", "name", "when"])
+
+
+@pytest.mark.parametrize(
+    ("key", "picked"),
+    [
+        (slice(1, None, 2), "bd"),
+        ([-1, 0], "da"),
+        (np.array([2, 2]), "cc"),
+        (["c", "a"], "ca"),
+        ([True, False, False, True], "ad"),
+        ([], ""),
+    ],
+)
+def test_feature_names(key, picked):
+    assert feature_names(NAMES, key) == tuple(picked)
+
+
+@pytest.mark.parametrize("key", [[4], [-5], [True], [True] * 5])
+def test_columns_out_of_range(key):
+    with pytest.raises(IndexError, match="4 columns"):
+        feature_names(NAMES, key)
+
+
+def test_feature_positions_count_from_the_matrix():
+    picked = feature_positions(5, None, slice(1, 4))
+    np.testing.assert_array_equal(picked, [1, 2, 3])
+    np.testing.assert_array_equal(feature_positions(3, picked, [-1, 0]), [3, 1])
+    np.testing.assert_array_equal(feature_positions(3, picked, [True, False, True]), [1, 3])
+    assert feature_positions(3, picked, []).size == 0
+
+
+def test_feature_positions_refuse_names_and_images():
+    with pytest.raises(IndexError, match="picked by number, not by \\['a'\\]"):
+        feature_positions(3, None, ["a"])
+    with pytest.raises(IndexError, match="one-dimensional"):
+        feature_positions(None, None, [0])

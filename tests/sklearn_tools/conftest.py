@@ -1,0 +1,169 @@
+"""One small table written in every kind of Dataset, and what plain arrays would give."""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+import sklearnish as sn
+from sklearnish.estimators import TorchClassifier, TorchRegressor
+
+FEATURES = ["a", "b", "c", "d"]
+KINDS = ["array", "pandas", "polars", "parquet", "csv", "npy", "torch"]
+NAMED = ["pandas", "polars", "parquet", "csv"]
+N_ROWS = 240
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows in memory: features, labels of two and three classes, numbers, groups."""
+
+    X: npt.NDArray[np.float32]
+    label: npt.NDArray[np.int64]
+    three: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+    groups: npt.NDArray[np.int64]
+
+    def target(self, name):
+        """Return one target, or several as columns."""
+        if isinstance(name, str):
+            return getattr(self, name)
+        return np.stack([getattr(self, part) for part in name], axis=1)
+
+    def frame(self, target):
+        """Return features and targets as a DataFrame."""
+        names = [target] if isinstance(target, str) else target
+        return pd.DataFrame(self.X, columns=FEATURES).assign(
+            **{name: getattr(self, name) for name in names}
+        )
+
+
+@pytest.fixture(scope="session")
+def table():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N_ROWS, 4)).round(3).astype(np.float32)
+    value = (X @ [2.0, -1.0, 0.5, 0.0] + 0.3 * rng.normal(size=N_ROWS)).round(3)
+    return Table(
+        X=X,
+        label=(value > 0).astype(np.int64),
+        three=np.digitize(value, [-1.0, 1.0]),
+        value=value,
+        groups=np.arange(N_ROWS) // 24,
+    )
+
+
+@pytest.fixture(scope="session")
+def make(table, tmp_path_factory):
+    """Make the Dataset of a kind, with one of the targets."""
+
+    def make(kind, target="label"):
+        folder = tmp_path_factory.mktemp(kind)
+        return _MAKERS[kind](table, target, folder)
+
+    return make
+
+
+def _frames(kind, table, target):
+    frame = table.frame(target)
+    frame = pl.from_pandas(frame) if kind == "polars" else frame
+    return sn.as_dataset(frame[FEATURES], table.target(target))
+
+
+def _parquet(table, target, folder):
+    frame = table.frame(target)
+    half = N_ROWS // 2
+    frame[:half].to_parquet(folder / "0.parquet", row_group_size=20)
+    frame[half:].to_parquet(folder / "1.parquet", row_group_size=20)
+    return sn.scan_parquet(folder, target=target)
+
+
+def _csv(table, target, folder):
+    table.frame(target).to_csv(folder / "table.csv", index=False)
+    return sn.scan_csv(folder / "table.csv", target=target)
+
+
+def _npy(table, target, folder):
+    np.save(folder / "X.npy", table.X)
+    return sn.scan_npy(folder / "X.npy", target=table.target(target))
+
+
+def _torch(table, target, folder):
+    y = torch.from_numpy(table.target(target))
+    return sn.as_dataset(TensorDataset(torch.from_numpy(table.X), y))
+
+
+_MAKERS = {
+    "array": lambda table, target, folder: sn.as_dataset(table.X, table.target(target)),
+    "pandas": lambda table, target, folder: _frames("pandas", table, target),
+    "polars": lambda table, target, folder: _frames("polars", table, target),
+    "parquet": _parquet,
+    "csv": _csv,
+    "npy": _npy,
+    "torch": _torch,
+}
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def ds(request, make):
+    """Two classes, in every kind."""
+    return make(request.param)
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def ds_value(request, make):
+    """Numbers to regress on, in every kind."""
+    return make(request.param, "value")
+
+
+@pytest.fixture(scope="session", params=NAMED)
+def named(request, make):
+    """Two classes, in every kind that has column names."""
+    return make(request.param)
+
+
+@pytest.fixture(scope="session")
+def parquet(make):
+    """Two classes in two files of six row groups."""
+    return make("parquet")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """40 pictures of two classes: dark and bright."""
+    image = pytest.importorskip("PIL.Image")
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for name, level in (("bright", 200), ("dark", 50)):
+        (folder / name).mkdir()
+        for i in range(20):
+            pixels = np.clip(rng.normal(level, 30, size=(4, 5, 3)), 0, 255).astype(np.uint8)
+            image.fromarray(pixels).save(folder / name / f"{i:02}.png")
+    return sn.scan_images(folder)
+
+
+_QUICK = {
+    "max_epochs": 2,
+    "batch_size": 32,
+    "lr": 0.02,
+    "sampler": "sequential",
+    "num_workers": 0,
+    "num_threads": 1,
+    "random_state": 0,
+}
+
+
+@pytest.fixture
+def clf():
+    """Reads rows in order, so that every kind of storage gives the very same model."""
+    return TorchClassifier(**_QUICK)
+
+
+@pytest.fixture
+def reg():
+    """As clf, for numbers."""
+    return TorchRegressor(**_QUICK)
