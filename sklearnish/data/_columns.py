@@ -60,7 +60,7 @@ def feature_positions(width: int | None, picked: IntArray | None, key: Any) -> I
         raise IndexError("Only rows that are one-dimensional have columns to pick.")
     every = np.arange(width, dtype=np.int64) if picked is None else picked
     if isinstance(key, slice):
-        return every[key]
+        return every[key].copy()  # torch takes no negative strides
     keys = np.asarray(key) if np.size(key) else np.empty(0, dtype=np.int64)
     if keys.dtype.kind not in "iub":
         raise IndexError(f"Columns of an unnamed array are picked by number, not by {key!r}.")

@@ -360,10 +360,10 @@ class Dataset:
             If a column is not numeric, or, with `finite`, if a number is not finite.
         """
         positions = np.asarray(positions, dtype=np.int64)
-        X, y, weight = _reading.read_stored(self, positions)
+        order = positions if start is None else np.arange(start, start + len(positions))
+        X, y, weight = _reading.read_stored(self, positions, (seed, epoch, order))
         functions = (*self._transforms, *augment)
         if functions:
-            order = positions if start is None else np.arange(start, start + len(positions))
             X = apply_rows(functions, X, seed=seed, epoch=epoch, positions=order)
         if finite:
             check_finite(X, self, positions)

@@ -48,7 +48,8 @@ def _stored_columns(dataset: "Dataset") -> dict[Any, Any]:
         return {name: X[:, i] for i, name in enumerate(names_of_X)}
     rows, inverse = np.unique(dataset.rows, return_inverse=True)
     columns = source.read(rows, names)
-    return {name: as_numpy(columns[name])[inverse] for name in names}
+    arrays = {name: as_numpy(columns[name])[inverse] for name in names}
+    return {name: list(a) if a.ndim > 1 else a for name, a in arrays.items()}
 
 
 def describe(dataset: "Dataset") -> str:

@@ -100,7 +100,9 @@ class Loader:
             pin_memory,
             self.device,
             in_memory=dataset.in_memory and not rows,
-            thread_safe=not uses_global_generators(functions),
+            thread_safe=not (
+                uses_global_generators(functions) or dataset.source.uses_global_generators
+            ),
         )
         if self.plan.mode == "processes":
             check_picklable(functions)

@@ -11,17 +11,31 @@ from sklearnish.data import _rows
 from sklearnish.data._batch import Batch, Features, index
 from sklearnish.data._columns import check_numeric
 from sklearnish.data._matrix import as_numpy, from_numpy, to_matrix, to_tensor
+from sklearnish.data._randomness import Randomness
 from sklearnish.data._source import Column, IntArray
 
 if TYPE_CHECKING:
     from sklearnish.data._dataset import Dataset
 
 Columns = dict[str, Column]
+Address = tuple[int, int, IntArray]
+"""Seed, epoch, and places of the rows in the epoch's order."""
+
+_READING = 3
+"""Tells the randomness of reading from that of functions of rows and batches."""
 
 
-def read_stored(dataset: "Dataset", positions: IntArray) -> Batch:
-    """Read features, labels and weights, all columns in one go, each block once."""
+def read_stored(dataset: "Dataset", positions: IntArray, address: Address) -> Batch:
+    """Read features, labels and weights, all columns in one go, each block once.
+
+    Where the user's code draws random numbers while a row is read, they come from the row's
+    address: seed, epoch and place in the epoch's order.
+    """
     rows = _rows.take(dataset._rows, positions)
+    if dataset.source.uses_global_generators:
+        seed, epoch, places = address
+        seeds = Randomness((seed, epoch, _READING)).seeds(0, places)
+        return _read(dataset, rows, positions, seeds=seeds)
     if dataset.source.blocks is None or _rows.is_ascending(rows):
         return _read(dataset, rows, positions)
     order = np.argsort(rows, kind="stable")
@@ -29,13 +43,14 @@ def read_stored(dataset: "Dataset", positions: IntArray) -> Batch:
     return index(batch, _inverse(order))
 
 
-def _read(dataset: "Dataset", rows: IntArray, positions: IntArray) -> Batch:
+def _read(dataset: "Dataset", rows: IntArray, positions: IntArray, **seeds: list[int]) -> Batch:
     """Read rows in an order that suits the source."""
     target, weight = dataset._target, dataset._weight
     roles = [r for r in (target, weight) if isinstance(r, str)]
     roles += target if isinstance(target, tuple) else ()
     wanted = dict.fromkeys([*(dataset.columns or ("X",)), *roles])
-    columns = dataset.source.read(rows, tuple(wanted))
+    read: Any = dataset.source.read
+    columns = read(rows, tuple(wanted), **seeds)
     return Batch(
         _features(dataset, columns),
         _labels(dataset, columns, positions),

@@ -59,6 +59,9 @@ class Source(ABC):
     tabular : bool
         Whether the fields are named columns; False where rows are arrays in a field "X",
         with labels, if there are any, in a field "y".
+    uses_global_generators : bool
+        Whether a read runs code of the user's that may draw random numbers; ``read`` then
+        takes ``seeds``, one for each row.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Source(ABC):
     blocks: IntArray | None = None
     in_memory: bool = False
     tabular: bool = True
+    uses_global_generators: bool = False
 
     @abstractmethod
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:

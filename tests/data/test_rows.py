@@ -5,6 +5,10 @@ from hypothesis import strategies as st
 
 from sklearnish.data._rows import as_int64, is_ascending, positions_of, select, take
 
+def as_mask(values):
+    return np.array(values, dtype=bool)
+
+
 steps = st.integers(-3, 3).filter(bool)
 ranges = st.builds(range, st.integers(0, 20), st.integers(0, 20), steps)
 arrays = st.lists(st.integers(0, 50), max_size=20).map(lambda x: np.array(x, dtype=np.int64))
@@ -14,7 +18,7 @@ arrays = st.lists(st.integers(0, 50), max_size=20).map(lambda x: np.array(x, dty
 def keys(draw, n):
     ends = st.none() | st.integers(-n - 2, n + 2)
     options = [st.builds(slice, ends, ends, st.none() | steps)]
-    options.append(st.lists(st.booleans(), min_size=n, max_size=n).map(np.array))
+    options.append(st.lists(st.booleans(), min_size=n, max_size=n).map(as_mask))
     if n:
         options.append(st.lists(st.integers(-n, n - 1), max_size=2 * n))
     return draw(st.one_of(options))

@@ -16,7 +16,7 @@ from sklearnish.estimators import TorchClassifier, TorchRegressor
 FEATURES = ["a", "b", "c", "d"]
 KINDS = ["array", "pandas", "polars", "parquet", "csv", "npy", "torch"]
 NAMED = ["pandas", "polars", "parquet", "csv"]
-N_ROWS = 240
+N_ROWS = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def table():
         label=(value > 0).astype(np.int64),
         three=np.digitize(value, [-1.0, 1.0]),
         value=value,
-        groups=np.arange(N_ROWS) // 24,
+        groups=np.arange(N_ROWS) // 12,
     )
 
 
@@ -77,8 +77,8 @@ def _frames(kind, table, target):
 def _parquet(table, target, folder):
     frame = table.frame(target)
     half = N_ROWS // 2
-    frame[:half].to_parquet(folder / "0.parquet", row_group_size=20)
-    frame[half:].to_parquet(folder / "1.parquet", row_group_size=20)
+    frame[:half].to_parquet(folder / "0.parquet", row_group_size=10)
+    frame[half:].to_parquet(folder / "1.parquet", row_group_size=10)
     return sn.scan_parquet(folder, target=target)
 
 
@@ -147,14 +147,24 @@ def pictures(tmp_path_factory):
 
 
 _QUICK = {
+    "module_params": {"hidden": 16},
     "max_epochs": 2,
     "batch_size": 32,
-    "lr": 0.02,
+    "lr": 0.1,
     "sampler": "sequential",
     "num_workers": 0,
     "num_threads": 1,
     "random_state": 0,
 }
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Tiny sums are quicker on one thread, above all beside other processes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

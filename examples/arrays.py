@@ -1,0 +1,47 @@
+"""Arrays in memory: the estimators stand where scikit-learn's own would.
+
+Shows a classifier with early stopping beside scikit-learn's MLPClassifier, a regressor inside a
+pipeline and a cross-validation, class probabilities, and the history of a fit.
+"""
+
+import pandas as pd
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.decomposition import PCA
+from sklearn.model_selection import cross_val_score, train_test_split
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import sklearnish as sn
+
+
+def classify() -> None:
+    """Recognise digits."""
+    X, y = load_digits(return_X_y=True)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+
+    clf = sn.TorchClassifier(
+        max_epochs=50, batch_size=64, early_stopping=True, patience=5, random_state=0
+    )
+    clf.fit(X_train, y_train)
+    peer = make_pipeline(StandardScaler(), MLPClassifier(random_state=0))
+    peer.fit(X_train, y_train)
+
+    print(f"TorchClassifier  {clf.score(X_test, y_test):.3f} after {clf.n_iter_} epochs")
+    print(f"MLPClassifier    {peer.score(X_test, y_test):.3f} after {peer[-1].n_iter_} epochs")
+    print("probabilities of the first digit:", clf.predict_proba(X_test[:1]).round(2)[0])
+    history = pd.DataFrame(clf.history_).set_index("epoch")
+    print("\nThe last epochs:", history[["train_loss", "valid_loss"]].tail(3).round(4), sep="\n")
+
+
+def regress() -> None:
+    """Predict how a disease progresses, one step of a pipeline among others."""
+    X, y = load_diabetes(return_X_y=True)
+    model = make_pipeline(PCA(8), sn.TorchRegressor(max_epochs=40, batch_size=32, random_state=0))
+    scores = cross_val_score(model, X, y, cv=3)
+    print(f"\nTorchRegressor   R2 {scores.mean():.2f} in cross-validation")
+
+
+if __name__ == "__main__":
+    classify()
+    regress()

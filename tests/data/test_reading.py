@@ -1,0 +1,100 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearnish.data import _reading
+from sklearnish.data._scan import as_dataset, scan_parquet
+
+N = 50
+FRAME = pd.DataFrame(
+    {
+        "a": np.arange(N, dtype=np.float32),
+        "b": -np.arange(N),
+        "label": [f"class {i % 3}" for i in range(N)],
+        "w": np.arange(N) / N,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("reading") / "frame.parquet"
+    FRAME.to_parquet(path, row_group_size=7)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ds(path):
+    return scan_parquet(path, target="label", weight="w")
+
+
+@settings(max_examples=50)
+@given(data=st.data())
+def test_rows_of_blocks_come_in_the_order_asked_for(ds, data):
+    rows = data.draw(st.lists(st.integers(-N, N - 1), min_size=1, max_size=30))
+    view = ds[rows]
+    positions = np.array(data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=30)), dtype=int)
+    stored = (np.array(rows) % N)[positions]
+    X, y, weight = view.read(positions)
+    np.testing.assert_array_equal(X, FRAME[["a", "b"]].to_numpy(np.float32)[stored])
+    np.testing.assert_array_equal(view.classes[y], FRAME["label"].to_numpy()[stored])
+    np.testing.assert_allclose(weight, FRAME["w"].to_numpy()[stored], rtol=1e-6)
+    assert X.is_contiguous()
+
+
+def test_each_block_is_read_once(path):
+    ds = scan_parquet(path, target="label", weight="w")
+    np.testing.assert_array_equal(ds.target, FRAME["label"])
+    ds.source.blocks_read = 0
+    ds.read([20, 0, 49, 1, 20, 48, 3])
+    assert ds.source.blocks_read == 4
+
+
+@given(st.slices(N), st.slices(N))
+def test_a_column_of_a_view_of_a_view(ds, first, second):
+    view = ds[first][second]
+    np.testing.assert_array_equal(view.weight, FRAME["w"].to_numpy()[first][second])
+
+
+def test_the_labels_of_a_file_are_read_once_for_all_views(path):
+    ds = scan_parquet(path, target="label")
+    for view in (ds, ds[::2], ds[[3, 1]], ds.map(torch.neg)):
+        assert len(view.target) == len(view)
+    assert ds.source.rows_read == N
+
+
+def test_several_targets(path):
+    ds = scan_parquet(path, target=["b", "w"], columns=["a"])[::-1]
+    y = ds.read([0, 5]).y
+    np.testing.assert_array_equal(y, ds.target[[0, 5]].astype(np.float32))
+    assert ds.target.shape == (N, 2)
+    assert ds.target[0, 0] == -(N - 1)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "uint64", ">i4", "float16", "longdouble"])
+def test_labels_of_any_type_of_number(dtype):
+    y = np.array([1, 0, 1]).astype(dtype)
+    ds = as_dataset(np.zeros((3, 1)), y=y)
+    tensor = ds.read([2, 1]).y
+    assert tensor.tolist() == [1, 0]
+    assert tensor.is_floating_point() == (y.dtype.kind == "f")
+    assert ds.attached[0].index_select(0, torch.tensor([0])).tolist() == [1]
+
+
+def test_text_labels_become_their_number_among_the_classes():
+    ds = as_dataset(np.zeros((4, 1)), y=["b", "a", "c", "a"])
+    assert ds.read([0, 1, 2, 3]).y.tolist() == [1, 0, 2, 0]
+
+
+def test_columns_of_an_array_are_picked_before_the_batch():
+    X = np.arange(12.0).reshape(3, 4)
+    out = as_dataset(X)[:, [3, 1]][:, [1]].read([2, 0]).X
+    assert out.tolist() == [[9.0], [1.0]]
+    assert out.is_contiguous()
+
+
+def test_values_of_nothing_are_none():
+    assert _reading.values(as_dataset([[1.0]]), None, {}, np.arange(1)) is None

@@ -1,0 +1,278 @@
+import functools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import RandomSampler, SequentialSampler, WeightedRandomSampler
+
+from sklearnish.data._samplers import Order, check_weights, draw_counts
+from sklearnish.data._scan import as_dataset
+from sklearnish.data._dataset import Dataset
+from sklearnish.data._source import Field, Source
+
+
+class Blocks(Source):
+    """Rows whose value is their number, in blocks of given sizes."""
+
+    name = "blocks"
+
+    def __init__(self, sizes):
+        self.blocks = np.cumsum([0, *sizes], dtype=np.int64)
+        self.n_rows = int(self.blocks[-1])
+        self.schema = {"X": Field("int64")}
+
+    def read(self, rows, columns):
+        assert (np.diff(rows) >= 0).all()
+        return {"X": rows.copy()}
+
+
+sizes = st.lists(st.integers(1, 9), min_size=1, max_size=12)
+
+
+@st.composite
+def views(draw):
+    """Views of blocks: whole, sliced (also backwards), picked in order, in disorder, repeated."""
+    source = Blocks(draw(sizes))
+    n = source.n_rows
+    numbers = st.lists(st.integers(0, n - 1), min_size=1, max_size=2 * n)
+    picked = numbers.map(lambda x: np.array(x, dtype=np.int64))
+    rows = draw(
+        st.one_of(
+            st.just(range(n)),
+            st.slices(n).map(lambda s: range(n)[s]).filter(len),
+            picked,
+            picked.map(np.sort),
+        )
+    )
+    return Dataset(source, rows)
+
+
+def fetches(ds, sampler="shuffle", seed=0, fetch_rows=5, epoch=0):
+    return list(Order(ds, sampler, seed, fetch_rows).epoch(epoch))
+
+
+def positions(*args, **keywords):
+    return np.concatenate([f.positions for f in fetches(*args, **keywords)])
+
+
+ARRAY = as_dataset(np.arange(20.0)[:, None], y=np.arange(20) % 2)
+
+
+@given(views(), st.sampled_from(["shuffle", "sequential"]), st.integers(1, 40), st.integers(0, 3))
+def test_every_row_exactly_once_an_epoch(ds, sampler, fetch_rows, epoch):
+    parts = fetches(ds, sampler, fetch_rows=fetch_rows, epoch=epoch)
+    drawn = np.concatenate([f.positions for f in parts])
+    np.testing.assert_array_equal(np.sort(drawn), np.arange(len(ds)))
+    assert drawn.dtype == np.int64
+    lengths = [len(f.positions) for f in parts]
+    assert [f.start for f in parts] == [0, *np.cumsum(lengths)[:-1]]
+    assert {(f.epoch, f.total) for f in parts} == {(epoch, len(ds))}
+    if sampler == "sequential":
+        np.testing.assert_array_equal(drawn, np.arange(len(ds)))
+
+
+@given(views(), st.integers(1, 40))
+def test_a_fetch_holds_whole_blocks_and_no_block_is_in_two(ds, fetch_rows):
+    blocks = ds.source.blocks
+    seen = []
+    for fetch in fetches(ds, fetch_rows=fetch_rows):
+        block = np.searchsorted(blocks, ds.rows[fetch.positions], side="right") - 1
+        touched = np.unique(block)
+        assert len(fetch.positions) <= fetch_rows
+        seen.extend(touched)
+    rows_of_block = np.bincount(np.searchsorted(blocks, ds.rows, side="right") - 1)
+    if rows_of_block.max() <= fetch_rows:
+        assert len(seen) == len(set(seen))
+    assert set(seen) == set(np.flatnonzero(rows_of_block))
+
+
+@given(views(), st.integers(1, 40))
+def test_sequential_fetches_of_ascending_views_end_where_blocks_end(ds, fetch_rows):
+    ds = Dataset(ds.source, np.sort(ds.rows))
+    blocks = ds.source.blocks
+    of_row = np.searchsorted(blocks, ds.rows, side="right")
+    if np.bincount(of_row).max() > fetch_rows:
+        return
+    seen = [set(of_row[f.positions]) for f in fetches(ds, "sequential", fetch_rows=fetch_rows)]
+    assert sum(map(len, seen)) == len(set().union(*seen))
+
+
+@pytest.mark.parametrize("ds", [ARRAY, Dataset(Blocks([3] * 7), range(21))], ids=["array", "blocks"])
+def test_epochs_and_seeds_differ_and_repeat(ds):
+    orders = [positions(ds, seed=s, epoch=e).tolist() for s in (0, 1) for e in (0, 1)]
+    assert len(set(map(tuple, orders))) == 4
+    assert positions(ds, seed=1, epoch=1).tolist() == orders[3]
+
+
+def test_an_exact_shuffle_does_not_depend_on_the_size_of_fetches():
+    orders = {tuple(positions(ARRAY, fetch_rows=k)) for k in (1, 3, 20, 100)}
+    assert len(orders) == 1
+
+
+def test_a_window_mixes_its_blocks():
+    ds = Dataset(Blocks([10] * 20), range(200))
+    first = fetches(ds, fetch_rows=100)[0].positions
+    blocks = first // 10
+    assert len(set(blocks[:20])) > 5
+    assert len(set(blocks)) == 10
+    assert len(set(np.diff(np.unique(blocks)))) > 1, "the blocks of a window are drawn at random"
+
+
+weights = st.lists(st.floats(0, 1e300), min_size=1, max_size=50).filter(any).map(np.array)
+
+
+@given(weights, st.integers(0, 1000))
+def test_counts_add_up_and_zero_weights_are_never_drawn(weights, seed):
+    counts = draw_counts(weights, np.random.default_rng(seed))
+    assert counts.sum() == len(weights)
+    assert counts.min() >= 0
+    assert not counts[weights == 0].any()
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=50).filter(any), st.integers(0, 1000))
+def test_a_row_is_drawn_the_floor_or_ceiling_of_its_expected_number(weights, seed):
+    weights = np.array(weights, dtype=float)
+    expected = weights * len(weights) / weights.sum()
+    counts = draw_counts(weights, np.random.default_rng(seed))
+    assert (counts >= np.floor(expected - 1e-9)).all()
+    assert (counts <= np.ceil(expected + 1e-9)).all()
+
+
+def test_rows_are_drawn_as_often_as_their_weights_say():
+    weights = np.array([0.1, 3.0, 0.0, 1.3, 0.6])
+    total = sum(draw_counts(weights, np.random.default_rng([7, i])) for i in range(4000))
+    np.testing.assert_allclose(total / 4000, weights / weights.mean() / 1.0, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, -1], "not negative; row 1 has -1"),
+        ([1, 2, np.nan], "finite and not negative; row 2 has nan"),
+        ([np.inf], "row 0 has inf"),
+        ([0, 0], "All weights are zero"),
+    ],
+)
+def test_weights_that_cannot_be_drawn_by(weights, message):
+    with pytest.raises(ValueError, match=message):
+        check_weights(np.array(weights))
+
+
+@given(views(), st.integers(0, 5), st.integers(1, 40))
+def test_weighted_draws_over_blocks_read_each_block_once(ds, seed, fetch_rows):
+    weights = np.random.default_rng(seed).integers(0, 4, len(ds)).astype(float)
+    weights[0] += 1
+    ds = ds.with_weight(weights)
+    parts = fetches(ds, "weighted", seed=seed, fetch_rows=10**6)
+    drawn = np.concatenate([f.positions for f in parts])
+    counts = np.bincount(drawn, minlength=len(ds))
+    assert len(drawn) == len(ds)
+    assert not counts[weights == 0].any()
+    assert len(parts) == 1
+    expected = weights / weights.mean()
+    assert (abs(counts - expected) < 1 + 1e-9).all()
+    small = positions(ds, "weighted", seed=seed, fetch_rows=fetch_rows)
+    np.testing.assert_array_equal(np.sort(small), np.sort(drawn))
+
+
+def test_weights_of_a_file_are_drawn_in_random_order():
+    ds = ARRAY.with_weight(np.arange(20))
+    drawn = positions(ds, "weighted")
+    assert drawn.tolist() != sorted(drawn.tolist())
+    assert positions(ds, "weighted", epoch=1).tolist() != drawn.tolist()
+
+
+def test_balanced_draws_every_class_equally_often():
+    labels = np.array(["rare"] * 3 + ["common"] * 90 + ["some"] * 27)
+    drawn = positions(as_dataset(np.zeros((120, 1)), y=labels), "balanced")
+    assert np.unique(labels[drawn], return_counts=True)[1].tolist() == [40, 40, 40]
+    assert len(set(drawn[labels[drawn] == "common"])) == 40, "without repeats where there is choice"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "ds", "message"),
+    [
+        ("balanced", ARRAY.with_target(None), "needs one class label per row"),
+        ("balanced", ARRAY.with_target(np.zeros((20, 2))), "needs one class label per row"),
+        ("weighted", ARRAY, "needs weights: pass sample_weight"),
+        ("weighted", ARRAY.with_weight(-np.ones(20)), "not negative"),
+        ("random", ARRAY, "sampler must be one of"),
+        (lambda ds: [], ARRAY, "returned no rows"),
+        (lambda ds: np.zeros(20, bool), ARRAY, "returned no rows"),
+    ],
+)
+def test_what_cannot_be_drawn(sampler, ds, message):
+    with pytest.raises(ValueError, match=message):
+        fetches(ds, sampler)
+
+
+@pytest.mark.parametrize("sampler", [SequentialSampler(range(3)), np.arange(3), 5, None])
+def test_an_instance_is_refused_with_the_way_out(sampler):
+    with pytest.raises(TypeError, match=r"a name or a callable, not .*lambda ds: RandomSampler\(ds\)"):
+        Order(ARRAY, sampler, 0, 5)
+
+
+def odd(ds):
+    return ds.target == 1
+
+
+def half(ds, rng):
+    return rng.choice(len(ds), 10)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "drawn"),
+    [
+        (lambda ds: [3, -1, 3], [3, 19, 3]),
+        (odd, list(range(1, 20, 2))),
+        (lambda ds: range(5, 0, -1), [5, 4, 3, 2, 1]),
+        (lambda ds: torch.tensor([2, 1]), [2, 1]),
+        (lambda ds: iter([4, 0]), [4, 0]),
+        (SequentialSampler, list(range(20))),
+        (lambda ds: SequentialSampler(ds[:3]), [0, 1, 2]),
+    ],
+)
+def test_a_callable_draws_in_its_own_order(sampler, drawn):
+    parts = fetches(ARRAY, sampler)
+    assert np.concatenate([f.positions for f in parts]).tolist() == drawn
+    assert {f.total for f in parts} == {len(drawn)}
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        half,
+        functools.partial(half),
+        RandomSampler,
+        lambda ds: WeightedRandomSampler(np.arange(len(ds)), 10),
+        lambda ds: np.random.permutation(len(ds)),  # noqa: NPY002
+    ],
+)
+def test_a_random_callable_follows_seed_and_epoch(sampler):
+    state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first, again = (positions(ARRAY, sampler, seed=3, epoch=2).tolist() for _ in range(2))
+    assert first == again
+    assert positions(ARRAY, sampler, seed=3, epoch=1).tolist() != first
+    assert positions(ARRAY, sampler, seed=4, epoch=2).tolist() != first
+    assert torch.equal(torch.get_rng_state(), state[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], state[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [([20], "Row 20 is out of range"), ([0.5], "integers"), ([[0, 1]], "Rows are picked by")],
+)
+def test_wrong_numbers_of_a_callable_are_refused(returned, message):
+    with pytest.raises(IndexError, match=message):
+        fetches(ARRAY, lambda ds: returned)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 30))
+def test_a_fetch_of_equally_cheap_rows_has_the_size_asked_for(fetch_rows):
+    lengths = [len(f.positions) for f in fetches(ARRAY, fetch_rows=fetch_rows)]
+    assert max(lengths[:-1], default=0) in (0, fetch_rows)
+    assert sum(lengths) == 20
+    assert lengths[-1] <= fetch_rows
