@@ -21,7 +21,7 @@ def classify() -> None:
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 
     clf = sn.TorchClassifier(
-        max_epochs=50, batch_size=64, early_stopping=True, patience=5, random_state=0
+        max_epochs=30, batch_size=64, early_stopping=True, patience=5, random_state=0
     )
     clf.fit(X_train, y_train)
     peer = make_pipeline(StandardScaler(), MLPClassifier(random_state=0))
@@ -37,7 +37,7 @@ def classify() -> None:
 def regress() -> None:
     """Predict how a disease progresses, one step of a pipeline among others."""
     X, y = load_diabetes(return_X_y=True)
-    model = make_pipeline(PCA(8), sn.TorchRegressor(max_epochs=40, batch_size=32, random_state=0))
+    model = make_pipeline(PCA(8), sn.TorchRegressor(max_epochs=20, batch_size=32, random_state=0))
     scores = cross_val_score(model, X, y, cv=3)
     print(f"\nTorchRegressor   R2 {scores.mean():.2f} in cross-validation")
 

@@ -14,13 +14,13 @@ import sklearnish as sn
 def main() -> None:
     """Search, and show accuracy and time by batch size and learning rate."""
     X, y = make_classification(
-        12_000, n_features=30, n_informative=12, n_clusters_per_class=4, random_state=0
+        6_000, n_features=30, n_informative=12, n_clusters_per_class=4, random_state=0
     )
     ds, test = train_test_split(sn.as_dataset(X, y), stratify=y, random_state=0)
 
     clf = sn.TorchClassifier(max_epochs=5, random_state=0)
     grid = {"batch_size": [64, 512, 4096], "lr": [1e-3, 1e-2], "module__hidden": [[64], [64, 64]]}
-    search = GridSearchCV(clf, grid, cv=3).fit(ds, ds.target)
+    search = GridSearchCV(clf, grid, cv=2).fit(ds, ds.target)
 
     results = pd.DataFrame(search.cv_results_).rename(columns=lambda c: c.removeprefix("param_"))
     for value, title in [

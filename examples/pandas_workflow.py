@@ -21,9 +21,9 @@ NUMBERS = ["area", "rooms", "age"]
 
 
 def write_csv(path: Path) -> None:
-    """Write rents of flats, some of which are not known to have a balcony or not."""
+    """Write rents of flats."""
     rng = np.random.default_rng(0)
-    n = 4_000
+    n = 2_000
     flats = pd.DataFrame(
         {
             "area": rng.normal(70, 20, n).clip(20).round(),
@@ -43,7 +43,7 @@ def with_pandas(path: Path) -> None:
     encode = make_column_transformer(
         (OneHotEncoder(sparse_output=False), ["city"]), remainder="passthrough"
     ).set_output(transform="pandas")
-    model = make_pipeline(encode, sn.TorchRegressor(max_epochs=30, batch_size=64, random_state=0))
+    model = make_pipeline(encode, sn.TorchRegressor(max_epochs=20, batch_size=64, random_state=0))
     model.fit(train.drop(columns="rent"), train["rent"])
 
     print("Columns the network sees:", *model[-1].feature_names_in_)
@@ -55,7 +55,7 @@ def from_the_file(path: Path) -> None:
     """Numbers alone, never whole in memory."""
     ds = sn.scan_csv(path, target="rent", columns=NUMBERS)
     train, test = train_test_split(ds, random_state=0)  # row numbers; nothing is read
-    reg = sn.TorchRegressor(max_epochs=30, batch_size=64, random_state=0).fit(train)
+    reg = sn.TorchRegressor(max_epochs=20, batch_size=64, random_state=0).fit(train)
 
     print(f"\nWithout the city, batch by batch from the file: R2 {reg.score(test):.3f}")
     print(test.head(3).assign(prediction=reg.predict(test[:3]).round(2)))

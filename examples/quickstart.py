@@ -21,7 +21,7 @@ import sklearnish as sn
 
 MB = 2**20
 CAP = 480 * MB  # of which the imports above take about half
-N_FILES, ROW_GROUPS, ROWS, COLUMNS = 5, 8, 32_768, 128
+N_FILES, ROW_GROUPS, ROWS, COLUMNS = 5, 32, 8_192, 128
 NAMES = [f"x{i}" for i in range(COLUMNS)]
 
 
@@ -80,14 +80,16 @@ def main(folder: Path) -> None:
     start = time.perf_counter()
     for part in range(N_FILES):
         write_file(folder / f"train-{part}.parquet", ROW_GROUPS, seed=part)
-    write_file(folder / "test.parquet", 1, seed=N_FILES)
+    write_file(folder / "test.parquet", 4, seed=N_FILES)
     ds = sn.scan_parquet(folder / "train-*.parquet", target="label")
     size = ds.shape[0] * ds.shape[1] * 4 / MB
     print(f"Data    {len(ds):,} rows x {ds.shape[1]} columns, {size:.0f} MB in {N_FILES} files")
     print(f"        written in {time.perf_counter() - start:.0f} s\n")
 
     start = time.perf_counter()
-    clf = sn.TorchClassifier(max_epochs=1, shuffle_memory="128MB", random_state=0)
+    clf = sn.TorchClassifier(
+        max_epochs=1, module_params={"hidden": 64}, shuffle_memory="64MB", random_state=0
+    )
     search = GridSearchCV(clf, {"batch_size": [512, 2048, 8192]}, cv=2).fit(ds, ds.target)
     print(f"Search  3 batch sizes x 2 folds, then the best on all rows: "
           f"{time.perf_counter() - start:.0f} s\n")

@@ -105,7 +105,7 @@ def _rechunked(dataset: Dataset) -> Dataset:
     """Read from a copy in small blocks, holding the columns that this view needs."""
     roles = [r for r in (dataset._target, dataset._weight) if isinstance(r, str)]
     roles += dataset._target if isinstance(dataset._target, tuple) else ()
-    names = sorted({*(dataset.columns or ()), *roles})
+    names = sorted({*(dataset._names or ()), *roles})
     return replace(dataset, _source=rechunk(dataset.source, names))
 
 

@@ -61,6 +61,7 @@ class Dataset:
     _transforms: tuple[RowFunction | BatchFunction, ...] = ()
     _dtype: torch.dtype = torch.float32
     _known: dict[str, Values] = field(default_factory=dict)
+    _constants: dict[str | int, float] = field(default_factory=dict)
 
     # What it is
 
@@ -99,8 +100,11 @@ class Dataset:
         return np.dtype(str(tensor.dtype).removeprefix("torch."))
 
     @property
-    def columns(self) -> tuple[str, ...] | None:
-        """Names of the feature columns, None for unnamed arrays."""
+    def columns(self) -> tuple[str, ...]:
+        """Names of the feature columns; unnamed arrays have none, as in NumPy."""
+        if self._names is None:
+            # An AttributeError: scikit-learn takes whatever has columns for a DataFrame.
+            raise AttributeError(f"The features of {self._source.name} have no names.")
         return self._names
 
     @property
@@ -518,14 +522,20 @@ class Dataset:
         return self
 
     def copy(self) -> "Dataset":
-        """Return itself: nothing in it can change.
+        """Make a lazy copy whose columns can be set to one value.
+
+        ``copied[:, j] = 1.0`` is what :func:`sklearn.inspection.partial_dependence` does; the
+        rows of this Dataset stay as they are.
 
         Returns
         -------
         Dataset
-            This one.
+            A view of the same rows.
         """
-        return self
+        from sklearnish.data._copied import CopiedDataset
+
+        state = {f.name: self.__dict__[f.name] for f in fields(self)}
+        return CopiedDataset(**state | {"_constants": dict(self._constants)})
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be read again."""

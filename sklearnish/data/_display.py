@@ -41,8 +41,8 @@ def to_pandas(dataset: "Dataset") -> "pd.DataFrame":
 
 def _stored_columns(dataset: "Dataset") -> dict[Any, Any]:
     """Features by name, as stored unless functions have changed them."""
-    names, source = dataset.columns, dataset.source
-    if names is None or dataset.transforms:
+    names, source = dataset._names, dataset.source
+    if names is None or dataset.transforms or dataset._constants:
         X = np.asarray(dataset)
         names_of_X = names if names and len(names) == X.shape[1] else range(X.shape[1])
         return {name: X[:, i] for i, name in enumerate(names_of_X)}

@@ -48,7 +48,7 @@ def _check_tensor(X: Tensor, dataset: "Dataset", positions: IntArray, where: str
 
 def _column_name(dataset: "Dataset", column: list[int]) -> str:
     """Name a feature: by its column if it still is one."""
-    names = dataset.columns
+    names = dataset._names
     if names is not None and len(column) == 1 and len(names) == dataset.shape[1]:
         return f"column {names[column[0]]!r}"
     return f"feature {column[0] if len(column) == 1 else tuple(column)}"

@@ -108,7 +108,7 @@ def _write(dataset: Dataset, folder: Path, shuffle: bool, seed: int, digest: str
     for name, values in (("y", dataset.target), ("weight", dataset.weight)):
         if values is not None:
             np.save(folder / f"{name}.npy", _placed(_plain(values), places), allow_pickle=False)
-    about = {"digest": digest, "columns": dataset.columns if dataset.ndim == 2 else None}
+    about = {"digest": digest, "columns": dataset._names if dataset.ndim == 2 else None}
     (folder / _ABOUT).write_text(json.dumps(about))
 
 

@@ -1,5 +1,6 @@
 """From positions in a view to stored rows as tensors: what a Dataset does when it is read."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def _read(dataset: "Dataset", rows: IntArray, positions: IntArray, **seeds: list
     target, weight = dataset._target, dataset._weight
     roles = [r for r in (target, weight) if isinstance(r, str)]
     roles += target if isinstance(target, tuple) else ()
-    wanted = dict.fromkeys([*(dataset.columns or ("X",)), *roles])
+    wanted = dict.fromkeys([*(dataset._names or ("X",)), *roles])
     read: Any = dataset.source.read
     columns = read(rows, tuple(wanted), **seeds)
     return Batch(
@@ -60,13 +61,25 @@ def _read(dataset: "Dataset", rows: IntArray, positions: IntArray, **seeds: list
 
 def _features(dataset: "Dataset", columns: Columns) -> Features:
     """Features as one matrix, or as the array that each row is."""
-    if dataset.columns is not None:
-        check_numeric(dataset.source, dataset.columns)
-        return to_matrix([columns[name] for name in dataset.columns], dataset._dtype)
+    if dataset._names is not None:
+        check_numeric(dataset.source, dataset._names)
+        X = to_matrix([columns[name] for name in dataset._names], dataset._dtype)
+        return _with_constants(X, dataset._constants, dataset._names)
     X = to_tensor(columns["X"], dataset._dtype)
-    if dataset._picked is None or isinstance(X, dict):
+    if isinstance(X, dict) or (dataset._picked is None and not dataset._constants):
         return X
-    return X[:, torch.from_numpy(dataset._picked)]
+    picked = np.arange(X.shape[1]) if dataset._picked is None else dataset._picked
+    return _with_constants(X[:, torch.from_numpy(picked)], dataset._constants, picked.tolist())
+
+
+def _with_constants(
+    X: Tensor, constants: Mapping[Any, float], features: Sequence[str | int]
+) -> Tensor:
+    """Overwrite the columns that a copy has set to one value."""
+    for j, feature in enumerate(features):
+        if feature in constants:
+            X[:, j] = constants[feature]
+    return X
 
 
 def _labels(dataset: "Dataset", columns: Columns, positions: IntArray) -> Tensor | None:

@@ -246,9 +246,10 @@ def _from_callable(sampler: Callable[..., Any], dataset: "Dataset", seed: list[i
         drawn = sampler(dataset, rng=rng) if names_rng else sampler(dataset)
         if isinstance(drawn, torch.utils.data.Sampler | Iterator):
             drawn = list(drawn)
-    if len(drawn) == 0:
+    positions = _rows.positions_of(len(dataset), drawn)
+    if len(positions) == 0:
         raise ValueError("The sampler returned no rows.")
-    return _rows.positions_of(len(dataset), drawn)
+    return positions
 
 
 def _chunks(positions: IntArray, size: int) -> Iterator[IntArray]:

@@ -34,7 +34,7 @@ Array = npt.NDArray[Any]
 GetNet = Callable[[Dataset, torch.device], Net]
 
 
-class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]
+class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators that train a module; not for direct use.
 
     A subclass says how targets become what the loss takes, and how outputs become answers.
@@ -139,11 +139,11 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
         if X_val is not None:
             valid = self._view(X_val, y_val, sample_weight_val, reset=False)
         elif self.early_stopping:
-            strata = self._strata(data.target)
+            strata = self._strata(targets(data))
             rows, held = hold_out(len(data), self.validation_fraction, strata, self._seed)
             data, valid = data[rows], data[held]
         if not resume:
-            self._learn_target(data.target, data.weight)
+            self._learn_target(targets(data), data.weight)
         return self._train(data, valid, self._warm_net if resume else self._new_net)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
@@ -153,7 +153,7 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
         data = self._view(X, y, sample_weight, reset=first)
         if first:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            self._learn_target(data.target, data.weight)
+            self._learn_target(targets(data), data.weight)
         get_net = self._new_net if first else self._same_net
         return self._train(data, None, get_net, epochs=1)
 
@@ -184,7 +184,7 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
                 "is None."
             )
         if sparse.issparse(y):
-            return y.toarray()  # type: ignore[no-any-return]
+            return np.asarray(sparse.csr_array(y).toarray())
         return np.asarray(y.cpu() if isinstance(y, Tensor) else y)
 
     def _train(
@@ -204,7 +204,7 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
     def _loader(self, data: Dataset, epochs: int, past: int, device: torch.device) -> Loader:
         """Build what feeds the training rows."""
         return Loader(
-            data.with_target(self._to_loss(data.target)),
+            data.with_target(self._to_loss(targets(data))),
             batch_size=self.batch_size,
             epochs=epochs,
             first_epoch=past,
@@ -231,10 +231,10 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
         options: dict[str, Any] = {}
         if valid is not None:
             size = batch_rows(valid.row_nbytes, self.predict_batch_size)
-            to_loss = valid.with_target(self._to_loss(valid.target))
+            to_loss = valid.with_target(self._to_loss(targets(valid)))
             options["valid"] = validation_rows(to_loss, size, torch.device(net.device))
             if self.monitor != "loss":
-                y = self._from_codes(valid.target)
+                y = self._from_codes(targets(valid))
                 options["score"] = make_score(self, self.monitor, y, valid.weight)
         if self.early_stopping:
             options["stopping"] = EarlyStopping(
@@ -286,7 +286,7 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
         """The trained module."""
         if "net_" not in self.__dict__:
             raise AttributeError(f"This {type(self).__name__} has no module_ before fit.")
-        return self.net_.module_  # type: ignore[no-any-return]
+        return self.net_.module_
 
     # Predict
 
@@ -300,9 +300,7 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
             if not sparse.issparse(X):
                 return outputs_of_array(self.net_, X, self.predict_batch_size)
             dataset = as_dataset(X)
-        return outputs_of_dataset(
-            self.net_, dataset, self.predict_batch_size, **self._pipeline()
-        )
+        return outputs_of_dataset(self.net_, dataset, self.predict_batch_size, **self._pipeline())
 
     def _scored_y(self, X: Any, y: Any) -> Any:
         """Return targets for `score`: those given, or else those of the Dataset."""
@@ -323,3 +321,10 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):  # type: i
     def _parameter_constraints(self) -> dict[str, list[Any]]:
         """What scikit-learn's check of the parameters asks for."""
         return {name: CONSTRAINTS[name] for name in self._get_param_names()}
+
+
+def targets(data: Dataset) -> Array:
+    """Return the encoded targets, which `fit` has attached."""
+    y = data.target
+    assert y is not None
+    return y

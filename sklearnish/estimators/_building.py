@@ -93,5 +93,6 @@ def build_net(estimator: Any, module: nn.Module, dataset: Dataset, device: torch
         verbose=estimator.verbose,
         **{f"optimizer__{k}": v for k, v in (estimator.optimizer_params or {}).items()},
     )
+    net.n_outputs_ = wanted
     net.initialize()
-    return net  # type: ignore[no-any-return]
+    return net

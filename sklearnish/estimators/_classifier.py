@@ -3,15 +3,18 @@
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_y
 from torch import Tensor, nn
 
 from sklearnish.estimators._base import Array, TorchEstimator
-from sklearnish.training import ClassifierNet, weight_dtype
+from sklearnish.estimators._labels import (
+    check_labels,
+    check_width,
+    number_labels,
+    probabilities,
+    weigh_classes,
+)
+from sklearnish.training import ClassifierNet
 
 _ONE_LOGIT = (nn.BCEWithLogitsLoss, nn.BCELoss)
 
@@ -19,7 +22,121 @@ _ONE_LOGIT = (nn.BCEWithLogitsLoss, nn.BCELoss)
 class TorchClassifier(ClassifierMixin, TorchEstimator):
     """Classifier that trains a PyTorch module batch by batch.
 
-    XXDOC
+    X may be arrays, DataFrames, torch Datasets or Datasets of files that do not fit into memory.
+
+    Parameters
+    ----------
+    module : nn.Module class or instance, or None, default=None
+        What is trained. None is an MLP that standardises its inputs, sized to the data. A class
+        is called with `module_params`, and with `in_features` (values per row) and
+        `out_features` (classes, 2 if binary; labels) if its signature names them; an instance is
+        copied, never changed. It returns logits; rows reach ``forward`` as one tensor, or
+        as keyword arguments where they are a dict of tensors.
+    module_params : dict, default=None
+        Arguments for the class; ``set_params(module__hidden=64)`` sets one of them.
+    criterion : loss class or instance, or callable, default=None
+        The loss of outputs and targets. None is cross entropy; for labels in columns, or a module
+        with one output for two classes, binary cross entropy.
+    criterion_params : dict, default=None
+        Arguments for the class; ``criterion__<name>`` sets one of them.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss; "balanced" makes their sums equal.
+    optimizer : {"adam", "adamw", "sgd"} or optimizer class, default="adam"
+        What changes the weights.
+    optimizer_params : dict, default=None
+        Arguments for it, such as ``{"weight_decay": 1e-4}``; ``optimizer__<name>`` sets one.
+    lr : float, default=1e-3
+        Learning rate.
+    lr_schedule : {"cosine", "onecycle"}, scheduler class or None, default=None
+        How the learning rate changes: the named ones step with every batch over the whole fit,
+        a class of torch (or a ``functools.partial`` of one) with every epoch.
+    max_epochs : int, default=10
+        Passes over the rows.
+    batch_size : int, default=256
+        Rows per step; the last batch of an epoch may be smaller, or one row larger.
+    clip_grad_norm : float or None, default=None
+        Largest norm of the gradient.
+    accumulate_steps : int, default=1
+        Batches that make up one step of the optimizer, as if they were one large batch.
+    precision : {"float32", "float64", "bf16", "fp16"}, default="float32"
+        In which numbers to compute; the half precisions keep weights in float32.
+    compile : bool, default=False
+        Whether to compile the module, which pays off in long fits.
+    device : str or torch.device, default="auto"
+        "auto" takes CUDA, else MPS, else the CPU.
+    sampler : {"shuffle", "sequential", "balanced", "weighted"} or callable, default="shuffle"
+        Order of the rows in an epoch, or which are drawn. Rows drawn by weight or class are
+        not weighted again in the loss. A callable is given the Dataset being fitted and returns
+        row numbers or a torch ``Sampler``.
+    augment : callable, sequence of callables or None, default=None
+        Random changes of each row in training; ``per_batch(f)`` changes whole batches.
+    shuffle_memory : str or int, default="256MB"
+        Memory that shuffling files may take.
+    num_workers : int or "auto", default="auto"
+        Worker processes that read rows; 0 reads them beside the training step.
+    pin_memory : bool or "auto", default="auto"
+        Whether batches go to a GPU through page-locked memory.
+    num_threads : int or "auto", default="auto"
+        Threads of torch during `fit`, put back afterwards; "auto" leaves them as they are.
+    worker_timeout : float, default=300
+        Seconds to wait for a worker.
+    predict_batch_size : int or "auto", default="auto"
+        Rows per batch of predictions and validation.
+    early_stopping : bool, default=False
+        Whether to stop when `monitor` no longer improves on held-out rows, and keep the best
+        weights.
+    validation_fraction : float, default=0.1
+        Share of rows to hold out, the same of each class; not used where `fit` is given `X_val`.
+    monitor : str, default="loss"
+        "loss", or the name of a scorer of scikit-learn such as "roc_auc".
+    patience : int, default=10
+        Epochs without improvement after which to stop.
+    tol : float, default=1e-4
+        What counts as improvement.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last one.
+    callbacks : list of skorch callbacks, default=None
+        Told of every epoch, and of every batch if they ask for it.
+    random_state : int, RandomState instance or None, default=None
+        Fixes weights, order, dropout and augmentation; the global generators are left alone.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels in ascending order.
+    multilabel_ : bool
+        Whether targets are a 0/1 indicator of several labels.
+    module_ : nn.Module
+        The trained module, in eval mode.
+    net_ : skorch.NeuralNet
+        What trained it, with optimizer and history.
+    history_ : list of dict
+        A record per epoch: epoch, train_loss, valid_loss, dur, lr, wait, and scores.
+    pipeline_report_ : PipelineReport
+        Where the time of the last fit went, as far as batches are concerned.
+    n_iter_ : int
+        Number of epochs.
+    loss_ : float
+        Training loss of the epoch whose weights were kept.
+    n_inputs_ : int
+        Number of values in a row.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where all are text.
+
+    Examples
+    --------
+    >>> import sklearnish as sn
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = sn.TorchClassifier(max_epochs=100, batch_size=32, random_state=0).fit(X, y)
+    >>> clf.score(X, y) > 0.95
+    True
+    >>> clf.predict_proba(X[:2]).shape
+    (2, 3)
     """
 
     _net_class = ClassifierNet
@@ -130,96 +247,52 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
             )
         self._announced = None if classes is None else np.unique(np.asarray(classes))
         try:
-            if self._announced is not None and hasattr(self, "net_"):
+            if hasattr(self, "net_"):
                 self._check_announced()
-            return self._partial_fit(X, y, sample_weight)  # type: ignore[no-any-return]
+            return self._partial_fit(X, y, sample_weight)
         finally:
             del self._announced
 
     def _check_announced(self) -> None:
         """Refuse classes other than those of the first call."""
-        if not np.array_equal(self._announced, self.classes_):
+        if self._announced is not None and not np.array_equal(self._announced, self.classes_):
             raise ValueError(
                 f"classes={self._announced} is not the same as in the first call to partial_fit, "
                 f"{self.classes_}."
             )
 
     def _check_y(self, y: Array, *, reset: bool) -> Array:
-        assert_all_finite(y, input_name="y")
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
-        check_classification_targets(y)
-        if kind == "multiclass-multioutput":
-            raise ValueError(
-                "y has several columns of more than two labels; TorchClassifier takes one label "
-                "per row, or a 0/1 indicator of shape (n_rows, n_labels). Fit one column at a "
-                "time, for example with sklearn.multioutput.MultiOutputClassifier."
-            )
-        multilabel = kind == "multilabel-indicator"
-        if not multilabel:
-            y = _check_y(y, multi_output=False, estimator=self)
+        y, multilabel = check_labels(y, self)
         if reset:
             self._learn_classes(y, multilabel)
-        return self._codes_of_labels(y) if multilabel else self._codes(y)
+        check_width(y, multilabel, len(self.classes_) if self.multilabel_ else None)
+        return y if multilabel else number_labels(y, self.classes_)
 
     def _learn_classes(self, y: Array, multilabel: bool) -> None:
         """Set classes_."""
-        self.multilabel_ = multilabel
-        if multilabel:
-            self.classes_ = np.arange(y.shape[1])
-            return
         announced = getattr(self, "_announced", None)
-        self.classes_ = np.unique(y) if announced is None else announced
-        if len(self.classes_) < 2:
+        if multilabel:
+            classes = np.arange(y.shape[1])
+        else:
+            classes = np.unique(y) if announced is None else announced
+        if len(classes) < 2 and not multilabel:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y, got one class: "
-                f"{self.classes_[0]!r}."
+                f"{classes.tolist()}."
             )
-
-    def _codes_of_labels(self, y: Array) -> Array:
-        """Check a 0/1 indicator."""
-        if not self.multilabel_ or y.shape[1] != len(self.classes_):
-            raise ValueError(
-                f"y has shape {y.shape}, but fit saw {len(self.classes_)} "
-                f"{'labels' if self.multilabel_ else 'classes and one label per row'}."
-            )
-        return y.astype(np.int64)
-
-    def _codes(self, y: Array) -> Array:
-        """Number the labels by their place in classes_."""
-        if self.multilabel_:
-            raise ValueError(f"y has one label per row, but fit saw {len(self.classes_)} labels.")
-        codes = np.searchsorted(self.classes_, y)
-        known = self.classes_[np.minimum(codes, len(self.classes_) - 1)] == y
-        if not np.all(known):
-            unseen = np.unique(y[~known])
-            raise ValueError(
-                f"y has labels {unseen[:5].tolist()} that are not among the classes "
-                f"{self.classes_[:10].tolist()}."
-            )
-        return codes.astype(np.int64)
+        self.multilabel_, self.classes_ = multilabel, classes
 
     def _weigh_rows(self, y: Array, weight: Array | None) -> Array | None:
         if self.class_weight is None or self.sampler == "balanced":
             return weight
         if self.multilabel_:
             raise ValueError(
-                "class_weight is for one label per row; for multilabel targets pass "
+                "class_weight is for one label per row; for labels in columns pass "
                 "criterion_params={'pos_weight': ...}."
             )
         rows = np.ones(len(y)) if weight is None else weight
-        return rows * self._class_weights(y, rows)[y]
-
-    def _class_weights(self, y: Array, rows: Array) -> Array:
-        """Compute a weight per class."""
-        n = len(self.classes_)
-        if isinstance(self.class_weight, str):
-            sums = np.bincount(y, rows, minlength=n)
-            return sums.sum() / (n * np.where(sums > 0, sums, 1.0))
-        labels = self.classes_.tolist()
-        unknown = [label for label in self.class_weight if label not in labels]
-        if unknown:
-            raise ValueError(f"class_weight names {unknown}, which are not classes of y: {labels}.")
-        return np.array([float(self.class_weight.get(label, 1.0)) for label in labels])
+        weights: Array = rows * weigh_classes(self.class_weight, self.classes_, y, rows)[y]
+        return weights
 
     def _strata(self, y: Array) -> Array | None:
         return None if self.multilabel_ else y
@@ -336,27 +409,24 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         if self.multilabel_:
             return (self._predict_proba_of(outputs) > 0.5).astype(np.int64)
         if self._width_fitted == 1:
-            return self.classes_[(self._predict_proba_of(outputs)[:, 1] > 0.5).astype(np.intp)]
-        return self.classes_[outputs.argmax(1).numpy()]
+            likeliest = self._predict_proba_of(outputs).argmax(1)
+        else:
+            likeliest = outputs.argmax(1).numpy()
+        return self.classes_[likeliest]
 
     def _predict_proba_of(self, outputs: Tensor) -> Array:
-        """Turn outputs into what the criterion takes them for."""
-        name = self._loss_name
-        if self.multilabel_:
-            return (outputs if name == "BCELoss" else torch.sigmoid(outputs)).numpy()
-        if self._width_fitted == 1:
-            p = outputs.reshape(-1)
-            p = p if name == "BCELoss" else torch.sigmoid(p)
-            return torch.stack([1 - p, p], 1).numpy()
-        return (outputs.exp() if name == "NLLLoss" else outputs.softmax(1)).numpy()
+        """Turn outputs into probabilities."""
+        one_logit = self._width_fitted == 1
+        p = probabilities(
+            outputs, self._loss_name, multilabel=self.multilabel_, one_logit=one_logit
+        )
+        return p.numpy()
 
     def _decision_function_of(self, outputs: Tensor) -> Array:
         """Difference of the two logits, or all of many."""
-        if self.multilabel_:
-            return outputs.numpy()
-        if self._width_fitted == 1:
+        if self._width_fitted == 1 and not self.multilabel_:
             return outputs.reshape(-1).numpy()
-        if len(self.classes_) == 2:
+        if len(self.classes_) == 2 and not self.multilabel_:
             return (outputs[:, 1] - outputs[:, 0]).numpy()
         return outputs.numpy()
 

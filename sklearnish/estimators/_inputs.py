@@ -68,14 +68,14 @@ def _remember_columns(estimator: Any, dataset: Dataset) -> None:
     if hasattr(estimator, "feature_names_in_"):
         del estimator.feature_names_in_
     estimator.n_features_in_ = shape[0] if shape else 1
-    if dataset.columns is not None:
+    if hasattr(dataset, "columns"):
         estimator.feature_names_in_ = np.asarray(dataset.columns, dtype=object)
 
 
 def _fitted_columns(estimator: Any, dataset: Dataset) -> Dataset:
     """Take the columns of fit by name; compare numbers where there are no names."""
     names = getattr(estimator, "feature_names_in_", None)
-    if names is not None and dataset.columns is not None:
+    if names is not None and hasattr(dataset, "columns"):
         missing = [name for name in names if name not in dataset.source.schema]
         if missing:
             raise ValueError(_missing_message(dataset, missing))

@@ -39,9 +39,7 @@ def _to_tensor(part: npt.NDArray[Any], dtype: Any, device: torch.device) -> Batc
     return Batch(torch.from_numpy(part).to(device))
 
 
-def outputs_of_dataset(
-    net: Net, dataset: Dataset, wanted: int | str, **options: Any
-) -> Tensor:
+def outputs_of_dataset(net: Net, dataset: Dataset, wanted: int | str, **options: Any) -> Tensor:
     """Compute outputs for a Dataset, in order; few rows in memory are read in one go."""
     dataset = dataset.without_target().with_dtype(weight_dtype(net.precision))
     size = batch_rows(dataset.row_nbytes, wanted)

@@ -18,7 +18,120 @@ _POWERS = {nn.MSELoss: 2, nn.HuberLoss: 2, nn.L1Loss: 1, nn.SmoothL1Loss: 1}
 class TorchRegressor(RegressorMixin, TorchEstimator):
     """Regressor that trains a PyTorch module batch by batch.
 
-    XXDOC
+    X may be arrays, DataFrames, torch Datasets or Datasets of files that do not fit into memory.
+
+    Parameters
+    ----------
+    module : nn.Module class or instance, or None, default=None
+        What is trained. None is an MLP that standardises its inputs, sized to the data. A class
+        is called with `module_params`, and with `in_features` (values per row) and
+        `out_features` (targets) if its signature names them; an instance is
+        copied, never changed. It returns values; rows reach ``forward`` as one tensor, or
+        as keyword arguments where they are a dict of tensors.
+    module_params : dict, default=None
+        Arguments for the class; ``set_params(module__hidden=64)`` sets one of them.
+    criterion : loss class or instance, or callable, default=None
+        The loss of outputs and targets. None is the squared error.
+    criterion_params : dict, default=None
+        Arguments for the class; ``criterion__<name>`` sets one of them.
+    standardize_target : bool, default=True
+        Whether the module learns targets of mean 0 and deviation 1, which `predict` undoes. Only
+        with squared, absolute and Huber losses, whose thresholds are then in deviations; losses
+        are reported in the target's own units.
+    optimizer : {"adam", "adamw", "sgd"} or optimizer class, default="adam"
+        What changes the weights.
+    optimizer_params : dict, default=None
+        Arguments for it, such as ``{"weight_decay": 1e-4}``; ``optimizer__<name>`` sets one.
+    lr : float, default=1e-3
+        Learning rate.
+    lr_schedule : {"cosine", "onecycle"}, scheduler class or None, default=None
+        How the learning rate changes: the named ones step with every batch over the whole fit,
+        a class of torch (or a ``functools.partial`` of one) with every epoch.
+    max_epochs : int, default=10
+        Passes over the rows.
+    batch_size : int, default=256
+        Rows per step; the last batch of an epoch may be smaller, or one row larger.
+    clip_grad_norm : float or None, default=None
+        Largest norm of the gradient.
+    accumulate_steps : int, default=1
+        Batches that make up one step of the optimizer, as if they were one large batch.
+    precision : {"float32", "float64", "bf16", "fp16"}, default="float32"
+        In which numbers to compute; the half precisions keep weights in float32.
+    compile : bool, default=False
+        Whether to compile the module, which pays off in long fits.
+    device : str or torch.device, default="auto"
+        "auto" takes CUDA, else MPS, else the CPU.
+    sampler : {"shuffle", "sequential", "balanced", "weighted"} or callable, default="shuffle"
+        Order of the rows in an epoch, or which are drawn. Rows drawn by weight or class are
+        not weighted again in the loss. A callable is given the Dataset being fitted and returns
+        row numbers or a torch ``Sampler``.
+    augment : callable, sequence of callables or None, default=None
+        Random changes of each row in training; ``per_batch(f)`` changes whole batches.
+    shuffle_memory : str or int, default="256MB"
+        Memory that shuffling files may take.
+    num_workers : int or "auto", default="auto"
+        Worker processes that read rows; 0 reads them beside the training step.
+    pin_memory : bool or "auto", default="auto"
+        Whether batches go to a GPU through page-locked memory.
+    num_threads : int or "auto", default="auto"
+        Threads of torch during `fit`, put back afterwards; "auto" leaves them as they are.
+    worker_timeout : float, default=300
+        Seconds to wait for a worker.
+    predict_batch_size : int or "auto", default="auto"
+        Rows per batch of predictions and validation.
+    early_stopping : bool, default=False
+        Whether to stop when `monitor` no longer improves on held-out rows, and keep the best
+        weights.
+    validation_fraction : float, default=0.1
+        Share of rows to hold out; not used where `fit` is given `X_val`.
+    monitor : str, default="loss"
+        "loss", or the name of a scorer of scikit-learn such as "r2".
+    patience : int, default=10
+        Epochs without improvement after which to stop.
+    tol : float, default=1e-4
+        What counts as improvement.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last one.
+    callbacks : list of skorch callbacks, default=None
+        Told of every epoch, and of every batch if they ask for it.
+    random_state : int, RandomState instance or None, default=None
+        Fixes weights, order, dropout and augmentation; the global generators are left alone.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    target_mean_ : ndarray of shape () or (n_targets,)
+        What is added to the module's values times the scale.
+    target_scale_ : ndarray of shape () or (n_targets,)
+        By what the module's values are multiplied.
+    module_ : nn.Module
+        The trained module, in eval mode.
+    net_ : skorch.NeuralNet
+        What trained it, with optimizer and history.
+    history_ : list of dict
+        A record per epoch: epoch, train_loss, valid_loss, dur, lr, wait, and scores.
+    pipeline_report_ : PipelineReport
+        Where the time of the last fit went, as far as batches are concerned.
+    n_iter_ : int
+        Number of epochs.
+    loss_ : float
+        Training loss of the epoch whose weights were kept.
+    n_inputs_ : int
+        Number of values in a row.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where all are text.
+
+    Examples
+    --------
+    >>> import sklearnish as sn
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = sn.TorchRegressor(max_epochs=50, batch_size=64, random_state=0).fit(X, y)
+    >>> reg.score(X, y) > 0.5
+    True
     """
 
     def __init__(
@@ -111,7 +224,7 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
         self
             The fitted estimator.
         """
-        return self._partial_fit(X, y, sample_weight)  # type: ignore[no-any-return]
+        return self._partial_fit(X, y, sample_weight)
 
     def _check_y(self, y: Array, *, reset: bool) -> Array:
         y = _check_y(y, multi_output=True, y_numeric=True, estimator=self)
@@ -129,7 +242,7 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
         shape = self._y_shape
         self.target_mean_, self.target_scale_ = np.zeros(shape), np.ones(shape)
         if self._standardizes():
-            columns = torch.from_numpy(np.require(y, requirements="CW")).reshape(len(y), -1)
+            columns = torch.from_numpy(np.require(y, requirements=["C", "W"])).reshape(len(y), -1)
             weights = None if weight is None else torch.from_numpy(weight)
             mean, scale = moments(columns, weights)
             self.target_mean_ = mean.reshape(shape).numpy()

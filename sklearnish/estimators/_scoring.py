@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 
-class Outputs(BaseEstimator):  # type: ignore[misc]
+class Outputs(BaseEstimator):
     """Stands for an estimator before a scorer: its X is what the module has put out."""
 
     def __init__(self, estimator: Any) -> None:

@@ -1,6 +1,7 @@
 """The default module: a multilayer perceptron that standardises its inputs."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class MLP(nn.Module):
         self.register_buffer("scale", torch.ones(in_features))
         widths = [in_features, *_widths(hidden, in_features + out_features)]
         layers: list[nn.Module] = []
-        for n_in, n_out in zip(widths, widths[1:], strict=False):
+        for n_in, n_out in pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
             if dropout:
                 layers.append(nn.Dropout(dropout))
@@ -91,7 +92,8 @@ class MLP(nn.Module):
         """
         if X.ndim > 2:
             X = X.flatten(1)
-        return self.layers((X.to(self.mean.dtype) - self.mean) / self.scale)
+        outputs: Tensor = self.layers((X.to(self.mean.dtype) - self.mean) / self.scale)
+        return outputs
 
 
 def _widths(hidden: int | Sequence[int] | None, features: int) -> tuple[int, ...]:

@@ -1,9 +1,10 @@
 """Training: the one place that knows skorch."""
 
 from sklearnish.training._checks import check_shape, dry_run, warn_of_final_activation
+from sklearnish.training._classifier_net import ClassifierNet
 from sklearnish.training._devices import autocast, resolve_device, weight_dtype
 from sklearnish.training._loss import check_arguments, make_criterion
-from sklearnish.training._net import ClassifierNet, Net
+from sklearnish.training._net import Net
 from sklearnish.training._optim import OPTIMIZERS
 from sklearnish.training._scopes import seeded, thread_count
 from sklearnish.training._statistics import input_moments, moments

@@ -88,7 +88,7 @@ def _unreduced(criterion: Criterion) -> Criterion | None:
     if not hasattr(criterion, "reduction"):
         return None
     unreduced = copy.copy(criterion)
-    unreduced.reduction = "none"  # type: ignore[attr-defined]
+    unreduced.reduction = "none"
     return unreduced
 
 
@@ -119,4 +119,3 @@ def check_arguments(factory: Any, params: dict[str, Any], role: str) -> None:
             f"{role} {name} takes no argument {', '.join(map(repr, unknown))}; "
             f"it takes {', '.join(signature.parameters) or 'none'}."
         )
-

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from sklearn.base import ClassifierMixin
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
@@ -29,7 +27,7 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end")
 _ON_DEVICE = ("module", "criterion", "module_", "criterion_", "optimizer_", "loss_", "descent_")
 
 
-class Net(NeuralNet):  # type: ignore[misc]
+class Net(NeuralNet):
     """skorch's NeuralNet with dataset, split and iterator replaced, and a thin epoch loop.
 
     It is given a module and a criterion that are built already, and batches that are on the
@@ -79,6 +77,7 @@ class Net(NeuralNet):  # type: ignore[misc]
         self.units = units
         self.weighted = weighted
         self.best_epoch_ = 0
+        self.n_outputs_ = 0
         self.hooks_: frozenset[str] = frozenset()
 
     @property
@@ -90,8 +89,10 @@ class Net(NeuralNet):  # type: ignore[misc]
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> "Net":
         """Build the optimizer and what takes its steps."""
-        args, options = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
-        self.optimizer_ = make_optimizer(self.optimizer, *args, options)
+        (groups,), options = self.get_params_for_optimizer(
+            "optimizer", self.get_all_learnable_params()
+        )
+        self.optimizer_ = make_optimizer(self.optimizer, groups, options)
         half = self.precision == "fp16"
         self.descent_ = Descent(
             self.optimizer_,
@@ -328,22 +329,6 @@ class Net(NeuralNet):  # type: ignore[misc]
             self.module_.to(self.device)
             self.criterion_.to(self.device)
             self.optimizer_.load_state_dict(self.optimizer_.state_dict())
-
-
-class ClassifierNet(ClassifierMixin, Net):  # type: ignore[misc]
-    """A Net whose predictions are class numbers, for scoring callbacks such as accuracy."""
-
-    @property
-    def classes_(self) -> npt.NDArray[np.int64]:
-        """Numbers of the classes."""
-        return np.arange(self.n_outputs_)
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Predict class numbers."""
-        outputs: npt.NDArray[Any] = self.predict_proba(X)
-        if outputs.ndim == 1 or outputs.shape[1] == 1:
-            return (outputs.reshape(-1) > 0.5).astype(np.int64)
-        return outputs.argmax(axis=1)
 
 
 def _raised_to_stop(interrupt: KeyboardInterrupt) -> bool:

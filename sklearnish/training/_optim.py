@@ -35,7 +35,9 @@ def make_optimizer(
 def _can_fuse(groups: list[dict[str, Any]]) -> bool:
     """Say whether torch has a fused kernel for these weights."""
     return all(
-        torch.is_floating_point(p) and p.device.type in ("cpu", "cuda") and p.layout is torch.strided
+        torch.is_floating_point(p)
+        and p.device.type in ("cpu", "cuda")
+        and p.layout is torch.strided
         for group in groups
         for p in group["params"]
     )

@@ -11,17 +11,18 @@ import torch
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed the global generators of torch, NumPy and Python; leave them as they were found."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002 -- user code draws from this generator
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         try:
             random.seed(seed)
-            np.random.seed(seed)  # noqa: NPY002 -- user code draws from the global generator
+            np.random.seed(seed)  # noqa: NPY002
             torch.manual_seed(seed)
             yield
         finally:
             random.setstate(python_state)
-            np.random.set_state(numpy_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 @contextmanager

@@ -36,7 +36,9 @@ def test_of_many_columns_some_are_listed(tmp_path):
 
 def test_features_that_are_not_numbers_are_named_with_the_ways_out(source):
     check_numeric(source, ["a"])
-    message = r"'name' \(.*string\), 'when' \(timestamp\[..\]\). Encode .* ColumnTransformer, or dro"
+    message = (
+        r"'name' \(.*string\), 'when' \(timestamp\[..\]\). Encode .* ColumnTransformer, or dro"
+    )
     with pytest.raises(ValueError, match=message):
         check_numeric(source, ["a", "name", "when"])
 

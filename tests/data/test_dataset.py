@@ -106,7 +106,7 @@ def test_columns_by_name(parquet):
     np.testing.assert_array_equal(np.asarray(view), X[::2][:, [3, 0]])
     assert parquet.select(parquet.columns) is parquet
     assert parquet.select(["w", "b"]).columns == ("w", "b")
-    with pytest.raises(ValueError, match="has no column 'z'. Its columns are 'a'"):
+    with pytest.raises(ValueError, match=r"has no column 'z'. Its columns are 'a'"):
         parquet.select(["a", "z"])
 
 
@@ -130,7 +130,7 @@ def test_it_says_what_it_is(parquet):
     assert not parquet.in_memory
     images = as_dataset(np.zeros((5, 3, 8, 8), np.uint8))
     assert (images.shape, images.ndim, images.dtype) == ((5, 3, 8, 8), 4, np.uint8)
-    assert images.columns is None
+    assert not hasattr(images, "columns")
     assert images.in_memory
     assert images.row_nbytes == 3 * 8 * 8
 

@@ -1,4 +1,5 @@
 import decimal
+import itertools
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ NAN = float("nan")
 
 def chunked(values, cuts, dtype=None):
     cuts = [0, *cuts, len(values)]
-    chunks = [values[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    chunks = [values[a:b] for a, b in itertools.pairwise(cuts)]
     return pa.chunked_array([pa.array(c, dtype) for c in chunks], dtype)
 
 

@@ -74,7 +74,9 @@ def test_several_targets(path):
     assert ds.target[0, 0] == -(N - 1)
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "uint64", ">i4", "float16", "longdouble"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "uint16", "uint64", ">i4", "float16", "longdouble"]
+)
 def test_labels_of_any_type_of_number(dtype):
     y = np.array([1, 0, 1]).astype(dtype)
     ds = as_dataset(np.zeros((3, 1)), y=y)

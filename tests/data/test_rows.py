@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from sklearnish.data._rows import as_int64, is_ascending, positions_of, select, take
 
+
 def as_mask(values):
     return np.array(values, dtype=bool)
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import RandomSampler, SequentialSampler, WeightedRandomSampler
 
+from sklearnish.data._dataset import Dataset
 from sklearnish.data._samplers import Order, check_weights, draw_counts
 from sklearnish.data._scan import as_dataset
-from sklearnish.data._dataset import Dataset
 from sklearnish.data._source import Field, Source
 
 
@@ -99,7 +99,9 @@ def test_sequential_fetches_of_ascending_views_end_where_blocks_end(ds, fetch_ro
     assert sum(map(len, seen)) == len(set().union(*seen))
 
 
-@pytest.mark.parametrize("ds", [ARRAY, Dataset(Blocks([3] * 7), range(21))], ids=["array", "blocks"])
+@pytest.mark.parametrize(
+    "ds", [ARRAY, Dataset(Blocks([3] * 7), range(21))], ids=["array", "blocks"]
+)
 def test_epochs_and_seeds_differ_and_repeat(ds):
     orders = [positions(ds, seed=s, epoch=e).tolist() for s in (0, 1) for e in (0, 1)]
     assert len(set(map(tuple, orders))) == 4
@@ -210,7 +212,9 @@ def test_what_cannot_be_drawn(sampler, ds, message):
 
 @pytest.mark.parametrize("sampler", [SequentialSampler(range(3)), np.arange(3), 5, None])
 def test_an_instance_is_refused_with_the_way_out(sampler):
-    with pytest.raises(TypeError, match=r"a name or a callable, not .*lambda ds: RandomSampler\(ds\)"):
+    with pytest.raises(
+        TypeError, match=r"a name or a callable, not .*lambda ds: RandomSampler\(ds\)"
+    ):
         Order(ARRAY, sampler, 0, 5)
 
 

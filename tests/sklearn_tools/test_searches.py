@@ -81,7 +81,7 @@ def test_halving(make, table, clf, kind, resource):
 
 def test_halving_randomized(parquet, table, clf):
     space = {"batch_size": [16, 32, 64, 128], "lr": [0.001, 0.01, 0.1]}
-    options = {"cv": 2, "random_state": 0, "n_candidates": 4}
+    options = {"cv": 2, "random_state": 0, "n_candidates": 4, "min_resources": 60}
     search = HalvingRandomSearchCV(clf, space, **options).fit(parquet, parquet.target)
     plain = HalvingRandomSearchCV(clf, space, **options).fit(table.X, table.label)
     assert_same_search(search, plain)

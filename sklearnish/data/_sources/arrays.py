@@ -77,7 +77,7 @@ def _as_rows(X: Any) -> Any:
     elif not isinstance(X, np.ndarray):
         X = _array_from_list(X)
     if X.ndim == 0:
-        raise ValueError(f"Expected an array of rows, got a scalar: {X!r}.")
+        raise ValueError(f"Expected an array of rows, got a scalar: {X.tolist()!r}.")
     if not isinstance(X, torch.Tensor) and X.dtype.kind not in "biuf":
         raise ValueError(
             f"Expected numbers, got an array of dtype {X.dtype}. Convert it with "

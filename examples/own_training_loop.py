@@ -1,0 +1,58 @@
+"""The input pipeline alone, for a PyTorch training loop of your own.
+
+``ds.batches`` gives tensors: shuffled anew in each epoch, mapped, augmented and read ahead. A seed
+fixes them all, whatever the number of workers.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+import sklearnish as sn
+
+
+def add_squares(X: Tensor) -> Tensor:
+    """Add columns to any chunk of rows."""
+    return torch.cat([X, X**2], dim=1)
+
+
+def jitter(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Add a little noise to one row, other noise in each epoch."""
+    return x + 0.05 * torch.from_numpy(rng.standard_normal(len(x), dtype=np.float32))
+
+
+def main(folder: Path) -> None:
+    """Write a file, and train on it by hand."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(20_000, 6)), columns=list("abcdef")).astype("float32")
+    frame["y"] = ((frame.a**2 + frame.b**2) > 1.4).astype("float32")
+    frame.to_parquet(folder / "rows.parquet", row_group_size=2_000)
+
+    ds = sn.scan_parquet(folder / "rows.parquet", target="y").map_batches(add_squares)
+    train, test = train_test_split(ds, random_state=0)  # row numbers; nothing is read yet
+
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(ds.shape[1], 32), nn.ReLU(), nn.Linear(32, 1))
+    optimizer = torch.optim.Adam(module.parameters(), lr=3e-3)
+    for epoch in range(3):
+        for X, y in train.batches(256, shuffle=True, augment=jitter, random_state=epoch):
+            loss = nn.functional.binary_cross_entropy_with_logits(module(X)[:, 0], y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        right = 0
+        with torch.no_grad():
+            for X, y in test.batches(1024):
+                right += int(((module(X)[:, 0] > 0) == (y > 0.5)).sum())
+        print(f"epoch {epoch + 1}: last loss {loss.item():.3f}, accuracy {right / len(test):.3f}")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        main(Path(temporary))

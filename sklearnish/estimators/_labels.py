@@ -1,0 +1,73 @@
+"""Labels: checked, numbered, weighed."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_y
+from torch import Tensor
+
+Array = npt.NDArray[Any]
+
+
+def check_labels(y: Array, estimator: Any) -> tuple[Array, bool]:
+    """Check labels; say whether they are a 0/1 indicator of several per row."""
+    assert_all_finite(y, input_name="y")
+    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    check_classification_targets(y)
+    if kind == "multiclass-multioutput":
+        raise ValueError(
+            "y has several columns of more than two labels; TorchClassifier takes one label per "
+            "row, or a 0/1 indicator of shape (n_rows, n_labels). Fit one column at a time, for "
+            "example with sklearn.multioutput.MultiOutputClassifier."
+        )
+    if kind == "multilabel-indicator":
+        return y.astype(np.int64), True
+    return _check_y(y, multi_output=False, estimator=estimator), False
+
+
+def check_width(y: Array, multilabel: bool, n_labels: int | None) -> None:
+    """Refuse labels of another kind than those of fit: `n_labels` is None for one per row."""
+    found = y.shape[1] if multilabel else None
+    if found != n_labels:
+        saw = "one label per row" if n_labels is None else f"{n_labels} columns of labels"
+        raise ValueError(f"y has shape {y.shape}, but fit saw {saw}.")
+
+
+def number_labels(y: Array, classes: Array) -> Array:
+    """Turn labels into numbers, by their place among the classes."""
+    codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    known = classes[codes] == y
+    if not np.all(known):
+        unseen = np.unique(y[~known])[:5].tolist()
+        raise ValueError(
+            f"y has labels {unseen} that are not among the classes {classes[:10].tolist()}."
+        )
+    return codes.astype(np.int64)
+
+
+def weigh_classes(class_weight: Any, classes: Array, codes: Array, rows: Array) -> Array:
+    """Compute a weight per class."""
+    if isinstance(class_weight, str):
+        sums = np.bincount(codes, rows, minlength=len(classes))
+        weights: Array = sums.sum() / (len(classes) * np.where(sums > 0, sums, 1.0))
+        return weights
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown:
+        raise ValueError(f"class_weight names {unknown}, which are not classes of y: {labels}.")
+    return np.array([float(class_weight.get(label, 1.0)) for label in labels])
+
+
+def probabilities(outputs: Tensor, loss: str, *, multilabel: bool, one_logit: bool) -> Tensor:
+    """Turn outputs into what the criterion of that name takes them for."""
+    if multilabel:
+        return outputs if loss == "BCELoss" else torch.sigmoid(outputs)
+    if one_logit:
+        p = outputs.reshape(-1)
+        p = p if loss == "BCELoss" else torch.sigmoid(p)
+        return torch.stack([1 - p, p], 1)
+    return outputs.exp() if loss == "NLLLoss" else outputs.softmax(1)

@@ -1,0 +1,137 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+import torch
+
+from sklearnish.data._scan import as_dataset, scan_parquet
+
+FRAME = pd.DataFrame(
+    {"a": [1.0, 2.0, 3.0], "b": [4, 5, 6], "label": [0, 1, 0], "w": [1.0, 2.0, 3.0]}
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scan")
+    for i in range(2):
+        FRAME.to_parquet(folder / f"{i}.parquet")
+    return folder
+
+
+def test_many_files_are_one_table(folder):
+    for paths in (folder, f"{folder}/*.parquet", [folder / "0.parquet", folder / "1.parquet"]):
+        ds = scan_parquet(paths, target="label", weight="w")
+        assert ds.shape == (6, 2)
+        assert ds.columns == ("a", "b")
+        np.testing.assert_array_equal(ds.target, [0, 1, 0] * 2)
+        np.testing.assert_array_equal(ds.weight, [1, 2, 3] * 2)
+
+
+def test_only_the_footers_are_read(folder):
+    assert scan_parquet(folder).source.rows_read == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "columns", "shape", "wanted"),
+    [
+        ("label", None, (6,), ("a", "b", "w")),
+        (["label"], ["b", "a"], (6,), ("b", "a")),
+        (["label", "w"], "b", (6, 2), ("b",)),
+    ],
+)
+def test_columns_have_roles(folder, target, columns, shape, wanted):
+    ds = scan_parquet(folder, target=target, columns=columns)
+    assert ds.target.shape == shape
+    assert ds.columns == wanted
+    assert scan_parquet(folder).target is None
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"target": "y"}, "has no column 'y'. Its columns are 'a', 'b', 'label', 'w'"),
+        ({"target": ["a", "y"]}, "has no column 'y'"),
+        ({"weight": "weight"}, "has no column 'weight'"),
+        ({"columns": ["a", "c", "d"]}, "has no column 'c', 'd'"),
+        ({"target": ["a", "b", "label", "w"]}, "has no feature columns beside"),
+        ({"columns": []}, "has no feature columns"),
+    ],
+)
+def test_a_column_that_does_not_exist_is_named_with_those_that_do(folder, keywords, message):
+    with pytest.raises(ValueError, match=message):
+        scan_parquet(folder, **keywords)
+
+
+def test_a_file_without_rows(tmp_path):
+    FRAME[:0].to_parquet(tmp_path / "empty.parquet")
+    with pytest.raises(ValueError, match=r"empty\.parquet has 0 rows; at least one is needed"):
+        scan_parquet(tmp_path / "empty.parquet")
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [[1.0, 2.0], [3.0, 4.0]],
+        np.array([[1, 2], [3, 4]], "int8"),
+        torch.tensor([[1.0, 2.0], [3.0, 4.0]]),
+        sp.csc_matrix([[1.0, 2.0], [3.0, 4.0]]),
+        pd.DataFrame({"a": [1, 3], "b": [2.0, 4.0]}),
+        pl.DataFrame({"a": [1, 3], "b": [2.0, 4.0]}),
+        pl.DataFrame({"a": [1, 3], "b": [2.0, 4.0]}).to_arrow(),
+    ],
+    ids=["list", "array", "tensor", "sparse", "pandas", "polars", "arrow"],
+)
+def test_things_in_memory(X):
+    ds = as_dataset(X, y=["no", "yes"], sample_weight=[1, 2])
+    assert ds.shape == (2, 2)
+    np.testing.assert_array_equal(np.asarray(ds[::-1]), [[3, 4], [1, 2]])
+    np.testing.assert_array_equal(ds.target, ["no", "yes"])
+    np.testing.assert_array_equal(ds.weight, [1, 2])
+
+
+def test_a_dataset_is_taken_as_it_is(folder):
+    ds = scan_parquet(folder, target="label")
+    assert as_dataset(ds) is ds
+    assert as_dataset(ds, y=np.arange(6)).target.tolist() == list(range(6))
+    assert as_dataset(ds, sample_weight=np.ones(6)).target.tolist() == ds.target.tolist()
+
+
+def test_a_torch_dataset_brings_its_labels():
+    pairs = torch.utils.data.TensorDataset(torch.eye(3), torch.tensor([2, 0, 1]))
+    ds = as_dataset(pairs)
+    assert ds.target.tolist() == [2, 0, 1]
+    x, y = ds[1]
+    assert (x.tolist(), int(y)) == ([0, 1, 0], 0)
+    assert as_dataset(torch.utils.data.TensorDataset(torch.eye(3))).target is None
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield from range(3)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "error", "message"),
+    [
+        ([], None, ValueError, "0 rows; at least one"),
+        (np.zeros((0, 3)), None, ValueError, "0 rows"),
+        (FRAME[:0], None, ValueError, "0 rows"),
+        ([[1, 2], [3]], None, ValueError, "Rows of different lengths"),
+        ([[1, "a"]], None, ValueError, "Expected numbers, got an array of dtype"),
+        (np.array([[{}]]), None, ValueError, "array of dtype object"),
+        (3.0, None, ValueError, "got a scalar: 3.0"),
+        ([[1.0], [2.0]], [1, 2, 3], ValueError, "y has 3 values, the Dataset has 2 rows"),
+        ([[1.0], [2.0]], 1, ValueError, "y has a scalar, the Dataset has 2 rows"),
+        (Stream(), None, TypeError, "[Ii]terable"),
+    ],
+)
+def test_what_cannot_become_a_dataset(X, y, error, message):
+    with pytest.raises(error, match=message):
+        as_dataset(X, y)
+
+
+def test_weights_of_another_length():
+    with pytest.raises(ValueError, match="weight has 1 values, the Dataset has 2 rows"):
+        as_dataset([[1.0], [2.0]], sample_weight=[1])

@@ -1,0 +1,137 @@
+"""A search over files takes memory for row numbers and labels, not for the data.
+
+Memory is RssAnon + RssShmem of the process and its children, over what the imports took:
+resident pages of mapped files are not counted, since the kernel takes them back at will.
+"""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+MB = 2**20
+CAP = 500 * MB
+BYTES_PER_ROW = 40
+N_FEATURES, GROUP_ROWS = 64, 65_536
+ROWS_PER_FILE = 32 * GROUP_ROWS  # 512 MB
+N_FILES = 4
+
+SEARCH = """
+import sys
+import torch
+from sklearn.model_selection import GridSearchCV
+import sklearnish as sn
+
+torch.set_num_threads(1)  # memory is counted, not time, and the machine may be busy
+print("imported", flush=True)
+sys.stdin.readline()
+ds = sn.scan_parquet(sys.argv[1], target="y")
+clf = sn.TorchClassifier(module_params={"hidden": 8}, max_epochs=1, random_state=0)
+search = GridSearchCV(clf, {"batch_size": [4096, 16384]}, cv=3, error_score="raise")
+search.fit(ds, ds.target)
+assert search.best_score_ > 0.7, search.cv_results_
+print(len(ds), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Four files of random rows, four times the cap together."""
+    folder = tmp_path_factory.mktemp("rows")
+    rng = np.random.default_rng(0)
+    for number in range(N_FILES):
+        _write(folder / f"{number}.parquet", rng)
+    return folder
+
+
+def _write(path, rng):
+    schema = pa.schema([(f"x{j}", pa.float32()) for j in range(N_FEATURES)] + [("y", pa.int64())])
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    with pq.ParquetWriter(path, schema, **options) as writer:
+        for _ in range(ROWS_PER_FILE // GROUP_ROWS):
+            X = rng.random((N_FEATURES, GROUP_ROWS), dtype=np.float32)
+            y = (X[:4].sum(axis=0) > 2).astype(np.int64)
+            writer.write_table(pa.table([*X, y], schema=schema))
+
+
+class Watched:
+    """A Python process whose memory is looked at every 10 ms."""
+
+    def __init__(self, code, *args):
+        command = [sys.executable, "-c", code, *args]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self._process = subprocess.Popen(command, text=True, **pipes)
+        self._over = threading.Event()
+        self._peak = 0
+
+    def peak_over_imports(self):
+        """Let it run to its end; return the bytes and what it printed."""
+        assert self._process.stdout.readline() == "imported\n", self._process.communicate()[1]
+        imports = anonymous_bytes(self._process.pid)
+        watcher = threading.Thread(target=self._watch)
+        watcher.start()
+        try:
+            printed, errors = self._process.communicate("go\n")
+        finally:
+            self._process.kill()
+            self._over.set()
+            watcher.join()
+        assert self._process.returncode == 0, errors
+        return self._peak - imports, printed
+
+    def _watch(self):
+        while not self._over.wait(0.01):
+            self._peak = max(self._peak, anonymous_bytes(self._process.pid))
+
+
+def anonymous_bytes(pid):
+    """Add up RssAnon and RssShmem of a process and its descendants; one that ended has none."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        children = [
+            child
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    fields = (line.split() for line in status.splitlines())
+    own = sum(int(f[1]) * 1024 for f in fields if f[0] in ("RssAnon:", "RssShmem:"))
+    return own + sum(map(anonymous_bytes, children))
+
+
+HOLDS_80_MB = """
+import subprocess, sys
+print("imported", flush=True)
+sys.stdin.readline()
+child = "import time; held = b'x' * (50 << 20); time.sleep(0.5)"
+process = subprocess.Popen([sys.executable, "-c", child])
+held = b"x" * (30 << 20)
+process.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_measure_sees_the_process_and_its_children():
+    peak, _ = Watched(HOLDS_80_MB).peak_over_imports()
+    assert 80 * MB <= peak < 110 * MB
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_search_over_files_four_times_the_cap(folder):
+    n_rows = N_FILES * ROWS_PER_FILE
+    assert sum(path.stat().st_size for path in folder.iterdir()) >= 4 * CAP
+    quarter, printed = Watched(SEARCH, str(folder / "0.parquet")).peak_over_imports()
+    assert printed == f"{ROWS_PER_FILE}\n"
+    whole, printed = Watched(SEARCH, str(folder)).peak_over_imports()
+    assert printed == f"{n_rows}\n"
+    print(f"peak over imports: {quarter / MB:.0f} MB, {whole / MB:.0f} MB with four times the rows")
+    assert whole <= CAP
+    assert whole - quarter <= BYTES_PER_ROW * (n_rows - ROWS_PER_FILE)
