@@ -40,9 +40,9 @@ def spectrum(x: Tensor) -> Tensor:
 
 
 def main() -> None:
-    """The same classifier on the waves as they are, and on their spectra."""
+    """Fit the same classifier on the waves as they are, and on their spectra."""
     for transform in (None, spectrum):
-        ds = sn.as_dataset(Waves(900, transform))
+        ds = sn.as_dataset(Waves(600, transform))
         clf = sn.TorchClassifier(max_epochs=10, batch_size=64, random_state=0)
         scores = cross_val_score(clf, ds, ds.target, cv=2)
         name = "raw waves" if transform is None else "spectra"

@@ -63,8 +63,8 @@ def _features(dataset: "Dataset", columns: Columns) -> Features:
     """Features as one matrix, or as the array that each row is."""
     if dataset._names is not None:
         check_numeric(dataset.source, dataset._names)
-        X = to_matrix([columns[name] for name in dataset._names], dataset._dtype)
-        return _with_constants(X, dataset._constants, dataset._names)
+        matrix = to_matrix([columns[name] for name in dataset._names], dataset._dtype)
+        return _with_constants(matrix, dataset._constants, dataset._names)
     X = to_tensor(columns["X"], dataset._dtype)
     if isinstance(X, dict) or (dataset._picked is None and not dataset._constants):
         return X

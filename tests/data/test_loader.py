@@ -117,7 +117,7 @@ VIEWS = ["all", "range", "backwards", "sorted", "unsorted", "repeats", "one", "t
 MEMORY = ["1KB", "256MB"]
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(
     st.sampled_from(VIEWS),
     st.sampled_from(["shuffle", "sequential"]),
@@ -142,7 +142,7 @@ def test_every_row_once_in_batches_of_the_size(ds, view, sampler, size, memory, 
         assert 1 <= len(batches[-1]) <= (size + 1 if size > 1 else 1)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     st.sampled_from(VIEWS),
     st.sampled_from(["shuffle", "sequential", "balanced", "weighted", "half"]),

@@ -225,13 +225,11 @@ def test_weights_of_the_dataset_follow_the_folds(parquet, table, clf):
     options = {"cv": 3, "return_estimator": True}
     weighted = parquet.with_weight(weight)
     folds = cross_validate(clf, weighted, weighted.target, **options)["estimator"]
-    plain = cross_validate(
-        clf, table.X, table.label, params={"sample_weight": weight}, **options
-    )["estimator"]
+    plain = cross_validate(clf, table.X, table.label, params={"sample_weight": weight}, **options)[
+        "estimator"
+    ]
     for fold, expected in zip(folds, plain, strict=True):
-        np.testing.assert_array_equal(
-            fold.predict_proba(parquet), expected.predict_proba(table.X)
-        )
+        np.testing.assert_array_equal(fold.predict_proba(parquet), expected.predict_proba(table.X))
 
 
 def test_datasets_are_not_copied_by_clone(parquet):

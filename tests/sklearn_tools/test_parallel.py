@@ -1,5 +1,7 @@
 """joblib's processes around loader workers of our own, in every combination."""
 
+import pickle
+
 import numpy as np
 import pytest
 from joblib import parallel_config
@@ -56,8 +58,6 @@ def test_threads_of_joblib(parquet, clf, scores, workers):
 
 
 def test_a_view_pickles_small(parquet, ds):
-    import pickle
-
     assert len(pickle.dumps(parquet)) < 4000
     rows = np.arange(0, 120, 2)
     assert len(pickle.dumps(parquet[rows])) < 4000 + 8 * len(rows)

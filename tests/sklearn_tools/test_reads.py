@@ -41,11 +41,6 @@ def read(ds):
     return ds.source.rows_read, ds.source.blocks_read, ds.source.bytes_read
 
 
-def features_nbytes(ds, rows, blocks):
-    """Bytes of the four columns of float32 in memory, less what Arrow adds for validity."""
-    return rows * 16
-
-
 def test_fit_reads_the_blocks_of_its_fold_once_an_epoch(counted, linear, sampler):
     train, _ = next(KFold(4).split(counted))  # three blocks of twelve are left out
     linear.set_params(sampler=sampler).fit(counted[train], counted.target[train])

@@ -25,9 +25,7 @@ def test_cross_val_score(ds, table, clf):
 
 def test_cross_val_score_without_y(ds, table, clf):
     scores = cross_val_score(clf, ds, cv=KFold(4))
-    np.testing.assert_array_equal(
-        scores, cross_val_score(clf, table.X, table.label, cv=KFold(4))
-    )
+    np.testing.assert_array_equal(scores, cross_val_score(clf, table.X, table.label, cv=KFold(4)))
 
 
 def test_cross_val_score_of_three_classes(parquet, make, table, clf):

@@ -1,0 +1,34 @@
+import pytest
+import torch
+from sklearnish.modules import MLP
+
+
+def test_flattens_casts_and_standardises():
+    module = MLP(6, 2).double()
+    module.set_input_scaling(torch.full((6,), 2.0), torch.full((6,), 4.0))
+    images = torch.randint(0, 255, (5, 2, 3), dtype=torch.uint8)
+    plain = module.layers((images.double().flatten(1) - 2) / 4)
+    torch.testing.assert_close(module(images), plain)
+
+
+def test_scaling_is_saved_with_the_weights():
+    module = MLP(3, 1)
+    module.set_input_scaling(torch.ones(3), torch.ones(3))
+    twin = MLP(3, 1)
+    twin.load_state_dict(module.state_dict())
+    assert torch.equal(twin.mean, torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "widths"), [((4, 3), (128, 128)), ((200, 10), (256, 256)), ((5000, 2), (512, 512))]
+)
+def test_is_sized_to_the_columns(sizes, widths):
+    layers = [m.out_features for m in MLP(*sizes).layers if isinstance(m, torch.nn.Linear)]
+    assert tuple(layers) == (*widths, sizes[1])
+
+
+def test_hidden_and_dropout():
+    module = MLP(4, 1, hidden=7, dropout=0.5)
+    assert module.layers[0].out_features == 7
+    assert isinstance(module.layers[2], torch.nn.Dropout)
+    assert len(MLP(4, 1, hidden=()).layers) == 1

@@ -1,0 +1,22 @@
+import numpy as np
+import torch
+from sklearnish.data import as_dataset
+from sklearnish.training import input_moments, moments
+
+
+def test_weights_are_repetition_and_constants_have_scale_one():
+    X = torch.randn(20, 3, dtype=torch.float64)
+    X[:, 2] = 0.1
+    weight = torch.randint(1, 4, (20,))
+    mean, scale = moments(X, weight)
+    repeated = X.repeat_interleave(weight, dim=0)
+    torch.testing.assert_close(mean, repeated.mean(0))
+    torch.testing.assert_close(scale[:2], repeated.std(0, correction=0)[:2])
+    assert scale[2] == 1
+
+
+def test_a_sample_stands_for_many_rows():
+    X = np.random.default_rng(0).normal(3.0, 2.0, (70_000, 1))
+    mean, scale = input_moments(as_dataset(X), seed=0, weighted=False)
+    assert abs(mean.item() - 3) < 0.05
+    assert abs(scale.item() - 2) < 0.05
