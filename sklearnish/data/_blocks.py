@@ -3,7 +3,7 @@
 A window of a block shuffle holds a few blocks. That is as good as a full shuffle when every
 block is a fair sample of the file, and bad when the file is sorted or grouped by label. Such a
 file, and one whose blocks are larger than a window, is copied once into the cache folder, in
-the same order but in blocks of a quarter of a megabyte, of which a window holds a hundred.
+the same order but in small blocks, of which a window holds a hundred and more.
 """
 
 import warnings
@@ -16,6 +16,9 @@ from sklearnish.data._cache import rechunk
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._source import IntArray
 from sklearnish.data._sources.parquet import ParquetSource
+
+_BLOCKS = 128
+"""Blocks of a copied file that make up a window."""
 
 _SAMPLE = 2**18
 """Labels that are looked at, so that looking costs no memory that grows with the file."""
@@ -44,11 +47,11 @@ def suitable_blocks(dataset: Dataset, window_rows: int, *, shuffled: bool) -> Da
     if blocks is None or not isinstance(dataset.source, ParquetSource):
         return dataset
     if np.diff(blocks).max() > window_rows:
-        return _rechunked(dataset)
+        return _rechunked(dataset, window_rows)
     if not shuffled or len(dataset) <= window_rows or not _clustered(dataset, window_rows):
         return dataset
     _tell_once(dataset.source.name)
-    return _rechunked(dataset)
+    return _rechunked(dataset, window_rows)
 
 
 def between_share(labels: npt.NDArray[np.float64], bounds: IntArray) -> float:
@@ -101,12 +104,14 @@ def _as_scores(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
     return scores[:, None] if scores.ndim == 1 else scores
 
 
-def _rechunked(dataset: Dataset) -> Dataset:
+def _rechunked(dataset: Dataset, window_rows: int) -> Dataset:
     """Read from a copy in small blocks, holding the columns that this view needs."""
     roles = [r for r in (dataset._target, dataset._weight) if isinstance(r, str)]
     roles += dataset._target if isinstance(dataset._target, tuple) else ()
     names = sorted({*(dataset._names or ()), *roles})
-    return replace(dataset, _source=rechunk(dataset.source, names))
+    # A power of two, so that much the same memory finds the same copy.
+    block_rows = 1 << max(4, (window_rows // _BLOCKS).bit_length() - 1)
+    return replace(dataset, _source=rechunk(dataset.source, names, batch_rows=block_rows))
 
 
 def _tell_once(name: str) -> None:

@@ -242,7 +242,11 @@ def _map(path: str) -> Any:
 
 
 def rechunk(
-    source: Any, columns: Sequence[str] | None = None, folder: str | os.PathLike[str] | None = None
+    source: Any,
+    columns: Sequence[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    batch_rows: int | None = None,
 ) -> CacheSource:
     """Copy columns of a source in files into small blocks on disk, or find the earlier copy.
 
@@ -256,6 +260,8 @@ def rechunk(
         Names to copy; None for all.
     folder : str or path, default=None
         Where the copy is kept; None for the cache folder.
+    batch_rows : int, default=None
+        Rows of a block; None for about 256 KiB.
 
     Returns
     -------
@@ -276,14 +282,14 @@ def rechunk(
     plan = Conversion(
         Path(folder) if folder is not None else cache_folder(),
         label=Path(paths[0]).stem,
-        request=["rechunk", paths, [[name, str(dtype)] for name, dtype in types.items()]],
+        request=["rechunk", paths, [[name, str(t)] for name, t in types.items()], batch_rows],
         manifests=manifests,
     )
 
     def make(path: Path) -> None:
         row_nbytes = source.row_nbytes(names)
         check_free_space(path.parent, int(row_nbytes * source.n_rows))
-        write_cache(path, source.iter_batches(names), types)
+        write_cache(path, source.iter_batches(names), types, batch_rows=batch_rows)
         source.check_unchanged()
 
     return CacheSource(plan.find_or_make(make), origin=source)

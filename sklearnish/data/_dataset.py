@@ -363,7 +363,7 @@ class Dataset:
         ValueError
             If a column is not numeric, or, with `finite`, if a number is not finite.
         """
-        positions = np.asarray(positions, dtype=np.int64)
+        positions = _rows.positions_of(len(self), positions)
         order = positions if start is None else np.arange(start, start + len(positions))
         X, y, weight = _reading.read_stored(self, positions, (seed, epoch, order))
         functions = (*self._transforms, *augment)

@@ -15,9 +15,9 @@ import torch
 from sklearnish.data._batch import Batch, concat, narrow, pin, to_device
 from sklearnish.data._blocks import suitable_blocks
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._readers import Fetched, Reader, read_ahead
+from sklearnish.data._readers import Fetched, Reader, inside_loky, read_ahead
 from sklearnish.data._report import EpochTimes, PipelineReport
-from sklearnish.data._samplers import Fetch, Order, Sampler
+from sklearnish.data._samplers import Fetch, Order, Sampler, check_sampler
 from sklearnish.data._transforms import (
     apply_batch,
     check_picklable,
@@ -88,6 +88,7 @@ class Loader:
             raise ValueError(f"{dataset.source.name} has 0 rows; at least one is needed.")
         if not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
+        check_sampler(sampler)
         self._name, self.batch_size, self.seed = dataset.source.name, int(batch_size), seed
         self.device = device or torch.device("cpu")
         shuffled = sampler != "sequential" and not callable(sampler)
@@ -104,7 +105,7 @@ class Loader:
                 uses_global_generators(functions) or dataset.source.uses_global_generators
             ),
         )
-        if self.plan.mode == "processes":
+        if self.plan.mode == "processes" and not inside_loky():
             check_picklable(functions)
         self._order = Order(dataset, sampler, seed, window)
         self._reader = Reader(dataset, rows, seed, finite)

@@ -214,13 +214,17 @@ def _as_it_is(fetched: Any) -> Any:
     return fetched
 
 
+def inside_loky() -> bool:
+    """Tell whether this process is a worker of joblib's loky."""
+    return (multiprocessing.get_start_method(allow_none=True) or "").startswith("loky")
+
+
 def _context() -> Any:
     """Start method of the workers: the process's own, except inside joblib's loky.
 
     A loky worker's context starts processes that only loky can start.
     """
-    method = multiprocessing.get_start_method(allow_none=True)
-    if method is None or not method.startswith("loky"):
+    if not inside_loky():
         return None
     usual = multiprocessing.get_all_start_methods()
     method = "fork" if "fork" in usual else "spawn"

@@ -73,18 +73,9 @@ class Order:
     fetch_rows: int
 
     def __post_init__(self) -> None:
-        """Refuse what is not a sampler before anything is read."""
-        if isinstance(self.sampler, str):
-            if self.sampler not in _NAMES:
-                raise ValueError(
-                    f"sampler must be one of {_NAMES} or a callable, not {self.sampler!r}."
-                )
-        elif isinstance(self.sampler, torch.utils.data.Sampler) or not callable(self.sampler):
-            raise TypeError(
-                f"sampler must be a name or a callable, not {type(self.sampler).__name__}. "
-                "An instance is bound to one set of rows and would be wrong in a fold: pass a "
-                "function of the view instead, for example lambda ds: RandomSampler(ds)."
-            )
+        """Find out before training whether rows can be drawn by weight or class."""
+        if self.sampler in ("balanced", "weighted"):
+            self._weights  # noqa: B018 - computed once, and raises what it has to
 
     def epoch(self, epoch: int) -> Iterator[Fetch]:
         """Yield the fetches of one epoch.
@@ -182,6 +173,27 @@ class Order:
                 "column when scanning, weight=..."
             )
         return check_weights(weights)
+
+
+def check_sampler(sampler: Any) -> None:
+    """Refuse what is not a sampler.
+
+    Raises
+    ------
+    ValueError
+        If it is an unknown name.
+    TypeError
+        If it is neither a name nor a function, or an instance of a torch ``Sampler``.
+    """
+    if isinstance(sampler, str):
+        if sampler not in _NAMES:
+            raise ValueError(f"sampler must be one of {_NAMES} or a callable, not {sampler!r}.")
+    elif isinstance(sampler, torch.utils.data.Sampler) or not callable(sampler):
+        raise TypeError(
+            f"sampler must be a name or a callable, not {type(sampler).__name__}. "
+            "An instance is bound to one set of rows and would be wrong in a fold: pass a "
+            "function of the view instead, for example lambda ds: RandomSampler(ds)."
+        )
 
 
 def draw_counts(weights: npt.NDArray[np.float64], rng: np.random.Generator) -> IntArray:

@@ -167,8 +167,6 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
             weight = _check_sample_weight(
                 weight, dataset, dtype=np.float64, ensure_non_negative=True
             )
-            if not weight.any():
-                raise ValueError("sample_weight is zero for all rows; none is left to train on.")
             if not weight.all():
                 kept = np.flatnonzero(weight)
                 dataset, y, weight = dataset[kept], y[kept], weight[kept]

@@ -48,10 +48,10 @@ def to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
 
 def check_numeric(dataset: Dataset) -> None:
     """Refuse columns that are not numbers, by name."""
-    if dataset.transforms:
+    if dataset.transforms or dataset.columns is None:
         return
     schema = dataset.source.schema
-    bad = [name for name in dataset.dtypes if schema[name].kind != "number"]
+    bad = [name for name in dataset.columns if schema[name].kind != "number"]
     if not bad:
         return
     listed = ", ".join(f"{name!r} ({schema[name].dtype})" for name in bad)

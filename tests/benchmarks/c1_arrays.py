@@ -79,6 +79,11 @@ class Work:
 
         return self._train(batches, fused)
 
+    def with_threads(self, num_threads: int) -> float:
+        """The hand-written loop on some number of threads, which stay set."""
+        torch.set_num_threads(num_threads)
+        return self.by_hand(True)
+
     def data_loader(self, num_workers: int) -> float:
         loader = DataLoader(
             TensorDataset(torch.from_numpy(self.X), torch.from_numpy(self.y)),
@@ -168,16 +173,21 @@ def run(size: str) -> Result:
     n_rows, epochs = ROWS[size], EPOCHS[size]
     result = Result(
         f"{n_rows:,} x {N_FEATURES} float32, {N_CLASSES} classes; seconds of an epoch (median of "
-        f"{epochs} in a fit), Adam, the same module on all sides, {torch.get_num_threads()} torch "
-        "threads. Ratios are ours to theirs: median of the pairs (least to most)."
+        f"{epochs} in a fit), Adam, the same module on all sides, and as many torch threads as suit "
+        "the hand-written loop. Ratios are ours to theirs: median of the pairs (least to most)."
     )
+    threads = torch.get_num_threads()
     for hidden, label in ((0, "linear"), (64, "MLP 64")):
         for batch_size in (32, 128, 1024, 8192):
             print(f"  {label}, batch {batch_size}", flush=True)
             work = Work(n_rows, hidden, batch_size, epochs)
             quick = size == "quick"
+            tried = {1} if quick else {1, threads}
+            used = int(best_of({str(n): partial(work.with_threads, n) for n in sorted(tried)}))
+            torch.set_num_threads(used)
             samples = in_turn(work.contenders(tune=not quick), 1 if quick else PAIRS)
-            title = f"{label}, batch {batch_size}"
+            torch.set_num_threads(threads)
+            title = f"{label}, batch {batch_size}, {used} thread{'s' * (used > 1)}"
             result.tables.append(_table(title, samples, n_rows * epochs))
             result.bars += _bars(title, batch_size, samples)
     result.notes.append(

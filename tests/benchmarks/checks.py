@@ -27,20 +27,22 @@ class Perceptron(nn.Module):
 
 
 def run(size: str) -> Result:
-    skorch_options = {"verbose": 0, "train_split": None, "max_epochs": 10}
+    # The checks ask for an accuracy that a small module reaches with larger steps.
+    training = {"lr": 0.05, "max_epochs": 50}
+    options = {**training, "optimizer": torch.optim.Adam, "verbose": 0, "train_split": None}
     classify = {"criterion": nn.CrossEntropyLoss, "module__out_features": 3}
     contenders: dict[str, tuple[Any, dict[str, str]]] = {
         "`TorchClassifier()`": (sn.TorchClassifier(), IN_FLOAT32),
         '`TorchClassifier(precision="float64")`': (sn.TorchClassifier(precision="float64"), {}),
-        "`TorchClassifier(Perceptron)`": (sn.TorchClassifier(Perceptron), IN_FLOAT32),
+        "`TorchClassifier(Perceptron)`": (sn.TorchClassifier(Perceptron, **training), IN_FLOAT32),
         "`TorchRegressor()`": (sn.TorchRegressor(), IN_FLOAT32),
         '`TorchRegressor(precision="float64")`': (sn.TorchRegressor(precision="float64"), {}),
         "skorch `NeuralNetClassifier(Perceptron)`": (
-            skorch.NeuralNetClassifier(Perceptron, **classify, **skorch_options),
+            skorch.NeuralNetClassifier(Perceptron, **classify, **options),
             {},
         ),
         "skorch `NeuralNetRegressor(Perceptron)`": (
-            skorch.NeuralNetRegressor(Perceptron, module__out_features=1, **skorch_options),
+            skorch.NeuralNetRegressor(Perceptron, module__out_features=1, **options),
             {},
         ),
     }

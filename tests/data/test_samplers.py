@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.utils.data import RandomSampler, SequentialSampler, WeightedRandomSampler
 
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._samplers import Order, check_weights, draw_counts
+from sklearnish.data._samplers import Order, check_sampler, check_weights, draw_counts
 from sklearnish.data._scan import as_dataset
 from sklearnish.data._source import Field, Source
 
@@ -200,7 +200,6 @@ def test_balanced_draws_every_class_equally_often():
         ("balanced", ARRAY.with_target(np.zeros((20, 2))), "needs one class label per row"),
         ("weighted", ARRAY, "needs weights: pass sample_weight"),
         ("weighted", ARRAY.with_weight(-np.ones(20)), "not negative"),
-        ("random", ARRAY, "sampler must be one of"),
         (lambda ds: [], ARRAY, "returned no rows"),
         (lambda ds: np.zeros(20, bool), ARRAY, "returned no rows"),
     ],
@@ -215,7 +214,12 @@ def test_an_instance_is_refused_with_the_way_out(sampler):
     with pytest.raises(
         TypeError, match=r"a name or a callable, not .*lambda ds: RandomSampler\(ds\)"
     ):
-        Order(ARRAY, sampler, 0, 5)
+        check_sampler(sampler)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"one of .*'shuffle'.*not 'random'"):
+        check_sampler("random")
 
 
 def odd(ds):

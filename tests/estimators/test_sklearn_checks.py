@@ -6,9 +6,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearnish import TorchClassifier, TorchRegressor
 from tests.estimators.common import TwoLayers
 
-REASON = (
-    "weights and repetition agree to 1e-7, which float32 does not resolve; they do in float64"
-)
+REASON = "weights and repetition agree to 1e-7, which float32 does not resolve; they do in float64"
 
 
 def expected_failures(estimator):
@@ -21,9 +19,9 @@ def expected_failures(estimator):
 
 def instances(**params):
     return [
-        estimator(module, precision=precision, random_state=0, **params)
+        estimator(module, precision=precision, max_epochs=epochs, random_state=0, **params)
         for estimator in (TorchClassifier, TorchRegressor)
-        for module in (None, TwoLayers)
+        for module, epochs in ((None, 10), (TwoLayers, 50))
         for precision in ("float64", "float32")
     ]
 

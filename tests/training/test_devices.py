@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from sklearnish.training import resolve_device
 
 

@@ -4,11 +4,12 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from sklearnish.data import Batch
-from sklearnish.training import EarlyStopping, Net
 from skorch.callbacks import Callback, LRScheduler
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
+
+from sklearnish.data import Batch
+from sklearnish.training import EarlyStopping, Net
 
 
 def rows(n=64, seed=0):
@@ -53,8 +54,6 @@ def test_trains_as_a_loop_written_by_hand_does():
 def test_weights_are_repetition():
     X, y = rows()
     weight = torch.randint(1, 4, (64,))
-    again = weight.repeat_interleave
-    assert again is not None
     index = torch.arange(64).repeat_interleave(weight)
     weighted = train(make_net(), batches(X, y, 64, weight.float()))
     repeated = train(make_net(), batches(X[index], y[index], 10**6))
@@ -223,7 +222,7 @@ def test_early_stopping_restores_the_best_weights():
     stopping = EarlyStopping(patience=3, tol=0.0, greater_is_better=False)
     train(net, batches(X, y, 64), epochs=50, valid=valid, stopping=stopping)
     losses = net.history[:, "valid_loss"]
-    assert len(losses) - 3 == net.best_epoch_ == int(np.argmin(losses)) + 1 or len(losses) == 50
+    assert net.best_epoch_ == int(np.argmin(losses)) + 1
     with torch.no_grad():
         assert nn.functional.mse_loss(net.module_(X)[:, 0], y).item() == pytest.approx(min(losses))
 

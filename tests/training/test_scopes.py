@@ -2,6 +2,7 @@ import random
 
 import numpy as np
 import torch
+
 from sklearnish.training import seeded, thread_count
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import torch
+
 from sklearnish.data import as_dataset
 from sklearnish.training import input_moments, moments
 

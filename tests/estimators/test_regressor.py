@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sklearnish import TorchRegressor, as_dataset
+from tests.estimators.common import TwoLayers, regression
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+def test_learns_targets_far_from_zero(targets):
+    X, y = regression(targets=targets)
+    reg = TorchRegressor(max_epochs=60, batch_size=32, random_state=0).fit(X, y)
+    assert reg.score(X, y) > 0.95
+    assert reg.score(as_dataset(X, y)) == pytest.approx(reg.score(X, y))
+    assert reg.predict(X).shape == y.shape
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+@pytest.mark.parametrize(
+    ("criterion", "loss"),
+    [
+        (nn.MSELoss, lambda e: e**2),
+        (nn.L1Loss, abs),
+    ],
+)
+def test_losses_are_in_the_targets_units(targets, criterion, loss):
+    X, y = regression(targets=targets)
+    reg = TorchRegressor(criterion=criterion, max_epochs=3, random_state=0)
+    reg.fit(X, y, X_val=X, y_val=y)
+    expected = loss(reg.predict(X).astype(float) - y).mean()
+    assert reg.history_[-1]["valid_loss"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_other_losses_see_the_target_as_it_is():
+    X, _ = regression()
+    y = np.exp(X[:, 0].clip(-2, 2))
+    reg = TorchRegressor(criterion=nn.PoissonNLLLoss, max_epochs=2).fit(X, y)
+    assert reg.target_scale_ == 1
+    assert TorchRegressor(standardize_target=False, max_epochs=1).fit(X, y).target_mean_ == 0
+
+
+def test_a_constant_target():
+    X, _ = regression()
+    reg = TorchRegressor(max_epochs=1).fit(X, np.full(300, 5.0))
+    assert np.isfinite(reg.predict(X)).all()
+
+
+class Flat(TwoLayers):
+    def forward(self, X):
+        return super().forward(X)[:, 0]
+
+
+@pytest.mark.parametrize("module", [TwoLayers, Flat])
+@pytest.mark.parametrize("column", [False, True])
+def test_shapes_are_reconciled(module, column):
+    X, y = regression()
+    y = y[:, None] if column else y
+    reg = TorchRegressor(module, max_epochs=60, batch_size=32, random_state=0).fit(X, y)
+    assert reg.predict(X).shape == y.shape
+    assert reg.score(X, y) > 0.9
+
+
+def test_dtypes_of_predictions():
+    X, y = regression()
+    single = TorchRegressor(max_epochs=1).fit(X, y)
+    double = TorchRegressor(max_epochs=1, precision="float64").fit(X, y)
+    assert single.predict(X).dtype == np.float32
+    assert double.predict(X).dtype == np.float32
+    assert double.predict(X.astype(np.float64)).dtype == np.float64
+    assert double.module_.layers[0].weight.dtype == torch.float64
+
+
+def test_targets_must_stay_as_many():
+    X, y = regression(targets=2)
+    reg = TorchRegressor().partial_fit(X, y)
+    with pytest.raises(ValueError, match="number of targets differs"):
+        reg.partial_fit(X, y[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a"] * 300, "could not convert string"),
+        (np.full(300, np.inf), "Input y contains infinity"),
+        (None, "requires y to be passed"),
+    ],
+)
+def test_targets_that_cannot_be_used(y, message):
+    with pytest.raises(ValueError, match=message):
+        TorchRegressor().fit(regression()[0], y)
