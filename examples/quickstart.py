@@ -21,7 +21,7 @@ from sklearn.model_selection import GridSearchCV
 import sklearnish as sn
 
 MB = 2**20
-CAP = 400 * MB  # beyond what Python and the imports above take
+CAP = 512 * MB  # beyond what Python and the imports above take
 N_FILES, ROW_GROUPS, ROWS, COLUMNS = 5, 32, 8_192, 128
 NAMES = [f"x{i}" for i in range(COLUMNS)]
 

@@ -20,8 +20,8 @@ BYTES_PER_ROW = 40
 N_FEATURES, GROUP_ROWS = 256, 16_384  # 16 MB
 ROWS_PER_FILE = 32 * GROUP_ROWS  # 512 MB
 N_FILES = 4
-# Wide rows and small labels, because scikit-learn has its own share: it lists 8 bytes a row for each
-# fold, copies the labels, and for a moment StratifiedKFold takes 66 bytes a row.
+# Wide rows and small labels, because scikit-learn has its own share: it lists 8 bytes a row for
+# each fold, copies the labels, and for a moment StratifiedKFold takes 66 bytes a row.
 
 SEARCH = """
 import sys

@@ -182,7 +182,7 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
                 "is None."
             )
         if sparse.issparse(y):
-            return np.asarray(sparse.csr_array(y).toarray())
+            return np.asarray(y.toarray())  # type: ignore[attr-defined]
         return np.asarray(y.cpu() if isinstance(y, Tensor) else y)
 
     def _train(

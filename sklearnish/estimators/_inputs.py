@@ -48,7 +48,7 @@ def to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
 
 def check_numeric(dataset: Dataset) -> None:
     """Refuse columns that are not numbers, by name."""
-    if dataset.transforms or dataset.columns is None:
+    if dataset.transforms or not hasattr(dataset, "columns"):
         return
     schema = dataset.source.schema
     bad = [name for name in dataset.columns if schema[name].kind != "number"]

@@ -177,3 +177,39 @@ def clf():
 def reg():
     """As clf, for numbers."""
     return TorchRegressor(**_QUICK)
+
+
+class PairsOfInputs(torch.utils.data.Dataset):
+    """A user's torch Dataset: two inputs with names, one label."""
+
+    def __init__(self, X, y):
+        self.X, self.y = torch.from_numpy(X), y
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        return {"left": self.X[i, :2], "right": self.X[i, 2:]}, int(self.y[i])
+
+
+class TwoInputs(torch.nn.Module):
+    """Takes them as keyword arguments."""
+
+    def __init__(self, out_features):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, out_features)
+
+    def forward(self, left, right):
+        return self.layer(torch.cat([left, right], dim=1))
+
+
+@pytest.fixture
+def named_inputs(table):
+    """Rows that are dicts of tensors."""
+    return sn.as_dataset(PairsOfInputs(table.X, table.label))
+
+
+@pytest.fixture
+def two_inputs(clf):
+    """Takes such rows."""
+    return clf.set_params(module=TwoInputs, module_params=None)

@@ -92,3 +92,10 @@ def test_grid_over_pictures(pictures, clf):
     search = GridSearchCV(clf, {"batch_size": [4, 8]}, cv=2).fit(pictures, pictures.target)
     assert search.best_score_ == 1.0
     assert set(search.predict(pictures)) == {"bright", "dark"}
+
+
+def test_grid_over_rows_of_named_inputs(named_inputs, two_inputs):
+    ds = named_inputs
+    search = GridSearchCV(two_inputs, {"batch_size": [8, 32]}, cv=3).fit(ds, ds.target)
+    assert search.best_score_ > 0.8
+    assert search.predict(ds[:7]).shape == (7,)
