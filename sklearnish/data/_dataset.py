@@ -1,5 +1,6 @@
 """The immutable view that users hold: a source, some of its rows, and what its columns mean."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -612,3 +613,7 @@ class Dataset:
 def _is_all(key: Any) -> bool:
     """Tell ``:`` and ``...``."""
     return key is ... or (isinstance(key, slice) and key == slice(None))
+
+
+# Datasets are made by as_dataset and the scan functions: their fields are nobody's arguments.
+Dataset.__signature__ = inspect.Signature()  # type: ignore[attr-defined]

@@ -174,7 +174,7 @@ def run(size: str) -> Result:
     result = Result(
         f"{n_rows:,} x {N_FEATURES} float32, {N_CLASSES} classes; seconds of an epoch (median of "
         f"{epochs} in a fit), Adam, the same module on all sides, and as many torch threads as "
-        "suit the hand-written loop. Ratios are ours to theirs: median of the pairs (least to most)."
+        "suit the hand-written loop. Ratios are ours to theirs: median of pairs (least to most)."
     )
     threads = torch.get_num_threads()
     for hidden, label in ((0, "linear"), (64, "MLP 64")):

@@ -11,6 +11,15 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from sklearnish.data._cache import CacheSource, Conversion, write_cache
+from sklearnish.data._csv_keywords import CsvOptions, read_keywords
+from sklearnish.data._csv_text import (
+    BLOCK,
+    MAX_BLOCK,
+    open_stream,
+    read_header,
+    unreadable,
+)
+from sklearnish.data._csv_types import NULL, promote
 from sklearnish.data._files import (
     Manifest,
     Paths,
@@ -20,15 +29,6 @@ from sklearnish.data._files import (
     describe,
     expand_paths,
 )
-from sklearnish.data._sources._csv_keywords import CsvOptions, read_keywords
-from sklearnish.data._sources._csv_text import (
-    BLOCK,
-    MAX_BLOCK,
-    open_stream,
-    read_header,
-    unreadable,
-)
-from sklearnish.data._sources._csv_types import NULL, promote
 
 _SUFFIXES = tuple(
     kind + packed

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sklearnish.data._sources._csv_keywords import CsvOptions
+from sklearnish.data._csv_keywords import CsvOptions
 
 BLOCK = 1 << 20
 MAX_BLOCK = 1 << 28  # a longer row is taken for an unclosed quote

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sklearnish.data._sources._csv_keywords import CsvOptions
+from sklearnish.data._csv_keywords import CsvOptions
 
 NULL = pa.null()
 
