@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from sklearnish.data import _display, _reading, _rows
 from sklearnish.data._batch import Batch, Features
@@ -319,14 +318,6 @@ class Dataset:
         """
         kept = [None if isinstance(v, np.ndarray) else v for v in (self._target, self._weight)]
         return replace(self, _target=kept[0], _weight=kept[1])  # type: ignore[arg-type]
-
-    @property
-    def attached(self) -> tuple[Tensor | None, Tensor | None]:
-        """Labels and weights that are in memory, as tensors."""
-        every = np.arange(len(self))
-        held = [v if isinstance(v, np.ndarray) else None for v in (self._target, self._weight)]
-        y, weight = (_reading.values(self, v, {}, every) for v in held)
-        return y, weight
 
     # Rows out
 

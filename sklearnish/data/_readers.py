@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from sklearnish.data._batch import Batch
 from sklearnish.data._dataset import Dataset
+from sklearnish.data._reading import attach
 from sklearnish.data._samplers import Fetch
 from sklearnish.data._tuning import LoadPlan
 
@@ -35,7 +36,7 @@ class Reader:
     """
 
     def __init__(self, dataset: Dataset, augment: tuple[Any, ...], seed: int, finite: bool) -> None:
-        self._y, self._weight = dataset.attached
+        self._whole = dataset
         self._dataset = dataset.without_attached()
         self._augment, self._seed = augment, seed
         self._finite = finite
@@ -59,15 +60,11 @@ class Reader:
 
     def complete(self, fetch: Fetch, fetched: Fetched) -> Fetched:
         """Add the labels and weights that are in memory."""
-        X, y, weight = fetched.batch
-        positions = torch.from_numpy(fetch.positions)
-        y = y if self._y is None else self._y.index_select(0, positions)
-        weight = weight if self._weight is None else self._weight.index_select(0, positions)
-        return Fetched(Batch(X, y, weight), fetched.seconds)
+        return Fetched(attach(self._whole, fetched.batch, fetch.positions), fetched.seconds)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave labels and weights at home."""
-        return self.__dict__ | {"_y": None, "_weight": None}
+        return self.__dict__ | {"_whole": self._dataset}
 
 
 def read_ahead(

@@ -97,17 +97,27 @@ def values(
 ) -> Tensor | None:
     """Read a column or an attached array as a tensor.
 
-    Integers stay integers; text becomes its number among the classes.
+    Whole numbers become int64; text becomes its number among the classes.
     """
     if role is None:
         return None
     array = as_numpy(columns[role]) if isinstance(role, str) else role[positions]
     if array.dtype.kind not in "biuf":
         array = np.searchsorted(dataset.classes, array)
-    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
-        array = array.astype(np.int64)  # torch can hold wide unsigned integers but not gather them
+    if array.dtype.kind in "iu":
+        array = array.astype(np.int64, copy=False)
     tensor = from_numpy(array)
     return tensor.to(dataset._dtype) if tensor.is_floating_point() else tensor
+
+
+def attach(dataset: "Dataset", batch: Batch, positions: IntArray) -> Batch:
+    """Add labels and weights that are in memory to rows read without them."""
+    y, weight = dataset._target, dataset._weight
+    return Batch(
+        batch.X,
+        values(dataset, y, {}, positions) if isinstance(y, np.ndarray) else batch.y,
+        values(dataset, weight, {}, positions) if isinstance(weight, np.ndarray) else batch.weight,
+    )
 
 
 def column(dataset: "Dataset", name: str) -> npt.NDArray[Any]:

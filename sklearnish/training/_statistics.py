@@ -6,59 +6,105 @@ import torch
 from torch import Tensor
 
 from sklearnish.data._dataset import Dataset
+from sklearnish.data._rows import is_ascending
 
-_ROWS, _VALUES, _STRETCHES = 2**16, 2**24, 8
+_ROWS, _VALUES, _STRETCHES = 2**16, 2**22, 8
 """Bounds of the sample: rows, numbers, and stretches that it is read in from files."""
 
-FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 def moments(values: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Compute mean and standard deviation of each column in float64; 1 where it is constant."""
-    values = values.double()
-    if weight is None:
-        mean = values.mean(0)
-        variance = values.sub(mean).square_().mean(0)
-    else:
-        share = weight.double() / weight.double().sum()
-        mean = share @ values
-        variance = share @ values.sub(mean).square_()
-    return mean, _spread(mean, variance, len(values))
+    return _Moments().add(values, weight).finish()
 
 
-def _spread(mean: Tensor, variance: Tensor, n: int) -> Tensor:
-    """Take the root; what rounding alone explains counts as constant."""
-    eps = torch.finfo(torch.float64).eps
-    noise = n * eps * variance + (n * mean * eps).square()
-    return torch.where(variance <= noise, 1.0, variance.sqrt())
+class _Moments:
+    """Weight, mean and variance of rows, piece by piece.
+
+    Pieces are merged as in Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise
+    algorithm for computing sample variances".
+    """
+
+    def __init__(self) -> None:
+        self._n, self._total = 0, 0.0
+        self._mean = self._variance = torch.zeros(())
+
+    def add(self, values: Tensor, weight: Tensor | None) -> "_Moments":
+        """Take in some rows."""
+        values = values.double()
+        if weight is None:
+            total = float(len(values))
+            mean = values.mean(0)
+            variance = values.sub(mean).square_().mean(0)
+        else:
+            total = float(weight.double().sum())
+            share = weight.double() / weight.double().sum()
+            mean = share @ values
+            variance = share @ values.sub(mean).square_()
+        return self._merge(len(values), total, mean, variance)
+
+    def _merge(self, n: int, total: float, mean: Tensor, variance: Tensor) -> "_Moments":
+        """Join the moments of further rows to those so far."""
+        if self._n:
+            part = total / (self._total + total)
+            step = mean - self._mean
+            mean = self._mean + part * step
+            between = part * (1 - part) * step.square()
+            variance = (1 - part) * self._variance + part * variance + between
+        self._n, self._total = self._n + n, self._total + total
+        self._mean, self._variance = mean, variance
+        return self
+
+    def finish(self) -> tuple[Tensor, Tensor]:
+        """Take the root; what rounding alone explains counts as constant."""
+        eps = torch.finfo(torch.float64).eps
+        noise = self._n * eps * self._variance + (self._n * self._mean * eps).square()
+        return self._mean, torch.where(self._variance <= noise, 1.0, self._variance.sqrt())
 
 
 def input_moments(dataset: Dataset, seed: int, *, weighted: bool) -> tuple[Tensor, Tensor]:
     """Compute the inputs' moments over the rows, or over a fixed sample of many."""
-    X, _, weight = dataset.read(_sample(dataset, seed), finite=True)
-    assert isinstance(X, Tensor)
-    return moments(X.flatten(1), weight if weighted else None)
+    merged = _Moments()
+    for positions in _sample(dataset, seed):
+        X, _, weight = dataset.read(positions, finite=True)
+        if isinstance(X, dict):
+            raise TypeError(
+                "Rows are dicts of tensors, which the default module cannot take: pass a module "
+                f"whose forward has the arguments {sorted(X)}."
+            )
+        merged.add(X.flatten(1), weight if weighted else None)
+    return merged.finish()
 
 
-def _sample(dataset: Dataset, seed: int) -> npt.NDArray[np.int64]:
-    """Pick positions: all, or from a few blocks spread over files, or at random in memory."""
+def _sample(dataset: Dataset, seed: int) -> list[IntArray]:
+    """Pick positions to be read together: all, a few at random in memory, or a few stretches."""
     n = len(dataset)
     width = max(1, int(np.prod(dataset.row_shape, dtype=np.int64)))
     wanted = max(2, min(_ROWS, _VALUES // width))
     if n <= wanted:
-        return np.arange(n)
+        return [np.arange(n)]
     if dataset.source.blocks is None:
-        return np.sort(np.random.default_rng(seed).choice(n, wanted, replace=False))
-    return _from_blocks(dataset.rows, dataset.source.blocks, wanted)
+        return [np.sort(np.random.default_rng(seed).choice(n, wanted, replace=False))]
+    return _stretches(dataset, dataset.source.blocks, wanted)
 
 
-def _from_blocks(
-    rows: npt.NDArray[np.int64], blocks: npt.NDArray[np.int64], wanted: int
-) -> npt.NDArray[np.int64]:
-    """Pick positions from evenly spaced blocks, so that only those are read."""
-    block = np.searchsorted(blocks, rows, side="right") - 1
-    present = np.unique(block)
+def _stretches(dataset: Dataset, blocks: IntArray, wanted: int) -> list[IntArray]:
+    """Pick the first positions of a few blocks, evenly spaced, so that only those are read.
+
+    Blocks are found at every so-manieth position, so that no array grows with the file.
+    """
+    some = dataset[:: max(1, len(dataset) // 2**16)].rows
+    present = np.unique(np.searchsorted(blocks, some, side="right") - 1)
     n = min(_STRETCHES, len(present))
     chosen = present[np.linspace(0, len(present) - 1, n).astype(int)]
-    picked = [np.flatnonzero(block == b)[: -(-wanted // n)] for b in chosen]
-    return np.sort(np.concatenate(picked))
+    rows = dataset.rows
+    inside = (_between(rows, blocks[b], blocks[b + 1]) for b in chosen)
+    return [positions[: -(-wanted // n)] for positions in inside]
+
+
+def _between(rows: IntArray, start: int, stop: int) -> IntArray:
+    """Find the positions of rows from `start` to before `stop`."""
+    if is_ascending(rows):
+        return np.arange(*np.searchsorted(rows, [start, stop]))
+    return np.flatnonzero((rows >= start) & (rows < stop))

@@ -179,7 +179,7 @@ def test_labels_in_memory_stay_at_home(path):
     ds = scan_parquet(path).with_target([f"class {i % 3}" for i in range(N)])[::-1]
     with Loader(ds, batch_size=7, num_workers=2, sampler="sequential") as batches:
         y = torch.cat([batch.y for batch in batches]).numpy()
-        assert batches._reader.__getstate__()["_y"] is None
+        assert batches._reader.__getstate__()["_whole"]._target is None
     assert ds.classes[y].tolist() == list(ds.target)
 
 

@@ -393,13 +393,17 @@ def test_progress_bar(capsys):
     assert "rows/s" in shown
 
 
-def test_compiled_module_pickles():
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler and its subprocesses
+def test_a_compiled_module_learns_the_same_and_pickles():
     X, y = classification()
-    clf = TorchClassifier(max_epochs=1, random_state=0)
+    clf = TorchClassifier(max_epochs=2, random_state=0)
     plain = clf.fit(X, y).predict_proba(X)
-    module = pickle.loads(pickle.dumps(clf)).module_
-    assert type(module).__name__ == "MLP"
-    assert plain.shape == (300, 3)
+    compiled = clf.set_params(compile=True).fit(X, y)
+    np.testing.assert_allclose(compiled.predict_proba(X), plain, rtol=1e-3)
+    twin = pickle.loads(pickle.dumps(compiled))
+    assert type(twin.module_).__name__ == "MLP"
+    np.testing.assert_allclose(twin.predict_proba(X), plain, rtol=1e-3)
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
+from skorch.callbacks import EpochScoring
 from torch import nn
 
 from sklearnish import TorchClassifier, as_dataset
@@ -181,3 +182,11 @@ def test_float64_probabilities():
     clf = TorchClassifier(max_epochs=1, precision="float64").fit(X, y)
     assert clf.predict_proba(X).dtype == np.float64
     assert clf.module_.layers[0].weight.dtype == torch.float64
+
+
+def test_scoring_callbacks_of_skorch():
+    X, y = classification()
+    scoring = EpochScoring("accuracy", lower_is_better=False, name="valid_acc")
+    clf = TorchClassifier(callbacks=[scoring], max_epochs=3, random_state=0)
+    clf.fit(X, y, X_val=X, y_val=y)
+    assert clf.history_[-1]["valid_acc"] == pytest.approx(clf.score(X, y))
