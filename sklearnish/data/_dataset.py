@@ -139,9 +139,9 @@ class Dataset:
         return self._source
 
     @property
-    def rows(self) -> IntArray:
-        """Numbers of the rows in the source, in the order of the view."""
-        return _rows.as_int64(self._rows)
+    def rows(self) -> npt.NDArray[np.integer[Any]]:
+        """Numbers of the rows in the source, in the order of the view: int32 or int64."""
+        return _rows.as_array(self._rows)
 
     @property
     def transforms(self) -> tuple[RowFunction | BatchFunction, ...]:

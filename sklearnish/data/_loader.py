@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from sklearnish.data._batch import Batch, concat, narrow, pin, to_device
+from sklearnish.data._batch import Batch, concat, copied, narrow, pin, to_device
 from sklearnish.data._blocks import suitable_blocks
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._readers import Fetched, Reader, inside_loky, read_ahead
@@ -160,15 +160,19 @@ class Loader:
         if self._next != epoch:  # the first one, or the one before was left early
             self._stream = self._start(epoch)
         self._next = None
+        while self._next is None:
+            # No variable for the rows: it would keep a window alive while the next is read.
+            yield self._take(epoch, times)
+
+    def _take(self, epoch: int, times: EpochTimes) -> tuple[int, Batch]:
+        """Take the next fetch off the stream."""
         assert self._stream is not None
-        for fetch, fetched in self._stream:
-            times.read += fetched.seconds
-            left = fetch.total - fetch.start
-            if left == len(fetch.positions):
-                self._next = epoch + 1
-            yield left, fetched.batch
-            if self._next is not None:
-                return
+        fetch, fetched = next(self._stream)
+        times.read += fetched.seconds
+        left = fetch.total - fetch.start
+        if left == len(fetch.positions):
+            self._next = epoch + 1
+        return left, fetched.batch
 
     def report(self) -> PipelineReport:
         """Say where the time went.
@@ -226,6 +230,9 @@ def cut(fetches: Iterable[tuple[int, Batch]], batch_size: int) -> Iterator[Batch
             if missing == 0:
                 yield concat(pending)
                 pending = []
+        # What is left over is copied, so that it does not keep all rows of the fetch alive.
+        pending = [*pending[:-1], *map(copied, pending[-1:])]
+        del rows
 
 
 def next_size(left: int, batch_size: int) -> int:

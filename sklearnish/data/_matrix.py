@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sklearnish.data._batch import Features
+from sklearnish.data._memory import empty
 from sklearnish.data._source import Column, IntArray
 
 _STRIPE = 2048
@@ -46,7 +47,7 @@ def to_matrix(columns: Sequence[Column], dtype: torch.dtype) -> Tensor:
     pieces = list(_pieces(columns))
     widths = [1 if a.ndim == 1 else a.shape[1] for a in pieces[0]] if pieces else []
     starts = np.cumsum([0, *widths])
-    out = torch.empty((sum(len(p[0]) for p in pieces), int(starts[-1])), dtype=dtype)
+    out = empty((sum(len(p[0]) for p in pieces), int(starts[-1])), dtype=dtype)
     view, first = out.numpy(), 0
     for arrays in pieces:
         _write(view[first : first + len(arrays[0])], arrays, starts)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -58,9 +59,10 @@ class Reader:
         )
         return Fetched(batch, time.perf_counter() - begun)
 
-    def complete(self, fetch: Fetch, fetched: Fetched) -> Fetched:
+    def complete(self, pair: tuple[Fetch, Fetched]) -> tuple[Fetch, Fetched]:
         """Add the labels and weights that are in memory."""
-        return Fetched(attach(self._whole, fetched.batch, fetch.positions), fetched.seconds)
+        fetch, (batch, seconds) = pair
+        return fetch, Fetched(attach(self._whole, batch, fetch.positions), seconds)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave labels and weights at home."""
@@ -95,8 +97,8 @@ def read_ahead(
     else:
         pairs = _in_processes(reader, fetches, plan, timeout)
     try:
-        for fetch, fetched in pairs:
-            yield fetch, reader.complete(fetch, fetched)
+        # Through map, since a variable would keep a window alive while the next is read.
+        yield from map(reader.complete, pairs)
     finally:
         pairs.close()  # type: ignore[attr-defined]
 
@@ -138,11 +140,14 @@ def _in_processes(
         generator=torch.Generator().manual_seed(0),
         multiprocessing_context=_context(),
     )
-    for result in loader:
-        fetch = posted.popleft()
-        if isinstance(result, _Failure):
-            raise result.error()
-        yield fetch, result
+    yield from map(partial(_paired, posted), loader)
+
+
+def _paired(posted: deque[Fetch], result: "Fetched | _Failure") -> tuple[Fetch, Fetched]:
+    """Join rows with their fetch, the oldest: the loader keeps the order; raise what failed."""
+    if isinstance(result, _Failure):
+        raise result.error()
+    return posted.popleft(), result
 
 
 class _Remembered:

@@ -1,6 +1,7 @@
 """From positions in a view to stored rows as tensors: what a Dataset does when it is read."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sklearnish.data import _rows
-from sklearnish.data._batch import Batch, Features, index
+from sklearnish.data._batch import Batch, Features, empty_like, put
 from sklearnish.data._columns import check_numeric
 from sklearnish.data._matrix import as_numpy, from_numpy, to_matrix, to_tensor
 from sklearnish.data._randomness import Randomness
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Columns = dict[str, Column]
 Address = tuple[int, int, IntArray]
 """Seed, epoch, and places of the rows in the epoch's order."""
+
+_PIECE_BYTES = 2**22
+"""Read at a time where rows are put into another order."""
 
 _READING = 3
 """Tells the randomness of reading from that of functions of rows and batches."""
@@ -37,11 +41,44 @@ def read_stored(dataset: "Dataset", positions: IntArray, address: Address) -> Ba
         seed, epoch, places = address
         seeds = Randomness((seed, epoch, _READING)).seeds(0, places)
         return _read(dataset, rows, positions, seeds=seeds)
-    if dataset.source.blocks is None or _rows.is_ascending(rows):
+    blocks = dataset.source.blocks
+    if blocks is None or _rows.is_ascending(rows):
         return _read(dataset, rows, positions)
     order = np.argsort(rows, kind="stable")
-    batch = _read(dataset, rows[order], positions[order])
-    return index(batch, _inverse(order))
+    return _read_pieces(dataset, rows[order], positions[order], order, blocks)
+
+
+def _read_pieces(
+    dataset: "Dataset", rows: IntArray, positions: IntArray, order: IntArray, blocks: IntArray
+) -> Batch:
+    """Read ascending rows a few blocks at a time, each row to its place among the wanted ones.
+
+    A piece is small enough for the processor's cache, and only one is held beside the result.
+    """
+    scattered: Batch | None = None
+    for start, stop in _pieces(rows, blocks, max(1, _PIECE_BYTES // _stored_nbytes(dataset))):
+        piece = _read(dataset, rows[start:stop], positions[start:stop])
+        if scattered is None:
+            scattered = empty_like(piece, len(rows))
+        put(scattered, order[start:stop], piece)
+    assert scattered is not None
+    return scattered
+
+
+def _pieces(rows: IntArray, blocks: IntArray, least: int) -> Iterator[tuple[int, int]]:
+    """Cut ascending rows at borders of blocks, into pieces of so many rows or a block."""
+    start = 0
+    for stop in np.unique(np.searchsorted(rows, blocks)).tolist():
+        if stop - start >= least or stop == len(rows) > start:
+            yield start, stop
+            start = stop
+
+
+def _stored_nbytes(dataset: "Dataset") -> int:
+    """Bytes of the features of one row, transforms aside."""
+    if dataset._names is not None:
+        return max(1, len(dataset._names) * dataset._dtype.itemsize)
+    return max(1, math.prod(dataset.source.schema["X"].shape) * dataset._dtype.itemsize)
 
 
 def _read(dataset: "Dataset", rows: IntArray, positions: IntArray, **seeds: list[int]) -> Batch:
@@ -132,11 +169,5 @@ def column(dataset: "Dataset", name: str) -> npt.NDArray[Any]:
     if isinstance(rows, range) and len(rows):
         stop = rows.stop if rows.stop >= 0 else None
         return known[name][rows.start : stop : rows.step]
-    return known[name][_rows.as_int64(rows)]
-
-
-def _inverse(order: IntArray) -> IntArray:
-    """Invert a permutation."""
-    inverse = np.empty_like(order)
-    inverse[order] = np.arange(len(order))
-    return inverse
+    values: npt.NDArray[Any] = known[name][_rows.as_array(rows)]
+    return values

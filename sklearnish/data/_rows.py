@@ -1,15 +1,19 @@
-"""Row numbers of a view: a range while they are regular, an index array once they are not."""
+"""Row numbers of a view: a range while they are regular, an index array once they are not.
+
+An index array is of int32 where the numbers allow it: a cross-validation holds many.
+"""
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sklearnish.data._source import IntArray
 
-Rows = range | IntArray
+Rows = range | npt.NDArray[np.integer[Any]]
 
 
-def as_int64(rows: Rows) -> IntArray:
+def as_array(rows: Rows) -> npt.NDArray[np.integer[Any]]:
     """Write the numbers out."""
     if isinstance(rows, range):
         return np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
@@ -17,12 +21,12 @@ def as_int64(rows: Rows) -> IntArray:
 
 
 def take(rows: Rows, positions: IntArray) -> IntArray:
-    """Look up the row numbers at positions of a view."""
+    """Look up the row numbers at positions of a view, as int64."""
     if isinstance(rows, range):
         if rows.start == 0 and rows.step == 1:
             return positions
         return rows.start + rows.step * positions
-    return rows[positions]
+    return rows[positions].astype(np.int64, copy=False)
 
 
 def select(rows: Rows, key: Any) -> Rows:
@@ -36,7 +40,19 @@ def select(rows: Rows, key: Any) -> Rows:
     if isinstance(key, slice):
         picked = rows[key]
         return picked if isinstance(picked, range) else picked.copy()
-    return take(rows, positions_of(len(rows), key))
+    return _compact(take(rows, positions_of(len(rows), key)))
+
+
+def _compact(rows: IntArray) -> npt.NDArray[np.integer[Any]]:
+    """Copy row numbers into the narrower type that holds them."""
+    narrow = rows.max(initial=0) < np.iinfo(np.int32).max
+    return rows.astype(np.int32 if narrow else np.int64)
+
+
+def offsets(rows: npt.NDArray[np.integer[Any]], values: IntArray) -> IntArray:
+    """Find where values would go among ascending rows (in the type of the rows: no copy)."""
+    limit = np.iinfo(rows.dtype).max
+    return np.searchsorted(rows, np.minimum(values, limit).astype(rows.dtype))
 
 
 def positions_of(n: int, key: Any) -> IntArray:
@@ -52,13 +68,13 @@ def positions_of(n: int, key: Any) -> IntArray:
         return np.empty(0, dtype=np.int64)
     if array.dtype.kind not in "iu":
         raise IndexError(f"Row numbers must be integers, got {array.dtype}.")
-    positions = array.astype(np.int64)
+    positions = array.astype(np.int64, copy=False)
     low, high = int(positions.min()), int(positions.max())
     if low < -n or high >= n:
         raise IndexError(f"Row {low if low < -n else high} is out of range for {n} rows.")
     return np.where(positions < 0, positions + n, positions) if low < 0 else positions
 
 
-def is_ascending(rows: IntArray) -> bool:
+def is_ascending(rows: npt.NDArray[np.integer[Any]]) -> bool:
     """Tell whether no row comes before a smaller one."""
     return bool((rows[1:] >= rows[:-1]).all())

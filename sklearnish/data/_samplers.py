@@ -147,7 +147,7 @@ class Order:
             bounds = np.clip(blocks - rows.start, 0, len(rows))
         else:
             ordered = self.dataset.rows if positions is None else _rows.take(rows, positions)
-            bounds = np.searchsorted(ordered, blocks)
+            bounds = _rows.offsets(ordered, blocks)
         return np.unique(bounds)
 
     def _drawn(self, rng: np.random.Generator, epoch: int) -> IntArray:

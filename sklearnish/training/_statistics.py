@@ -1,17 +1,20 @@
 """Mean and spread of inputs and targets, weighted."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._rows import is_ascending
+from sklearnish.data._rows import is_ascending, offsets
 
 _ROWS, _VALUES, _STRETCHES = 2**16, 2**22, 8
 """Bounds of the sample: rows, numbers, and stretches that it is read in from files."""
 
 IntArray = npt.NDArray[np.int64]
+RowArray = npt.NDArray[np.integer[Any]]
 
 
 def moments(values: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -103,8 +106,8 @@ def _stretches(dataset: Dataset, blocks: IntArray, wanted: int) -> list[IntArray
     return [positions[: -(-wanted // n)] for positions in inside]
 
 
-def _between(rows: IntArray, start: int, stop: int) -> IntArray:
+def _between(rows: RowArray, start: int, stop: int) -> IntArray:
     """Find the positions of rows from `start` to before `stop`."""
     if is_ascending(rows):
-        return np.arange(*np.searchsorted(rows, [start, stop]))
+        return np.arange(*offsets(rows, np.array([start, stop])))
     return np.flatnonzero((rows >= start) & (rows < stop))

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from sklearnish.data._batch import Batch, concat, index, n_rows, narrow, to_device
+from sklearnish.data._batch import (
+    Batch,
+    concat,
+    copied,
+    empty_like,
+    n_rows,
+    narrow,
+    put,
+    to_device,
+)
 
 X = torch.arange(12.0).reshape(6, 2)
 y = torch.arange(6)
@@ -33,17 +42,17 @@ def test_cutting_does_not_copy():
 
 
 @pytest.mark.parametrize("batch", [FULL, DICT], ids=["full", "dict"])
-def test_index_reorders_every_field(batch):
-    order = np.array([5, 0, 0, 3])
-    picked = index(batch, order)
-    same(index(picked, np.array([1])), narrow(batch, 0, 1))
-    first = picked.X["a"] if isinstance(picked.X, dict) else picked.X
-    assert torch.equal(first, X[order])
+def test_put_brings_rows_of_every_field_to_their_places(batch):
+    whole = empty_like(batch, 6)
+    put(whole, np.array([5, 0, 3]), narrow(batch, 0, 3))
+    put(whole, np.array([1, 2, 4]), narrow(batch, 3, 6))
+    for i, place in enumerate([5, 0, 3, 1, 2, 4]):
+        same(narrow(whole, place, place + 1), narrow(batch, i, i + 1))
 
 
-def test_index_of_bfloat16_which_numpy_lacks():
-    picked = index(Batch(X.bfloat16()), np.array([3, 1]))
-    assert torch.equal(picked.X, X[[3, 1]].bfloat16())
+def test_a_copy_shares_nothing():
+    assert copied(FULL).X.data_ptr() != FULL.X.data_ptr()
+    same(copied(FULL), FULL)
 
 
 @pytest.mark.parametrize("batch", [FULL, DICT], ids=["full", "dict"])

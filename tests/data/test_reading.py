@@ -83,7 +83,6 @@ def test_labels_of_any_type_of_number(dtype):
     tensor = ds.read([2, 1]).y
     assert tensor.tolist() == [1, 0]
     assert tensor.is_floating_point() == (y.dtype.kind == "f")
-    assert ds.attached[0].index_select(0, torch.tensor([0])).tolist() == [1]
 
 
 def test_text_labels_become_their_number_among_the_classes():

@@ -15,6 +15,9 @@ from sklearnish.data._source import Column, Field, IntArray, Source
 _SUFFIXES = (".parquet", ".pq", ".parq")
 _INDEX = "index_columns"
 
+_KEPT_BYTES = 2**25
+"""Bytes read after which Arrow is asked for the memory that it keeps for later."""
+
 
 class ParquetSource(Source):
     """One table in one or many Parquet files.
@@ -61,7 +64,7 @@ class ParquetSource(Source):
 
     def _start(self) -> None:
         """Begin with no open file and the counters at zero."""
-        self._handles: HandlePool[str, Any] = HandlePool(_open)
+        self._handles: HandlePool[str, Any] = HandlePool(_open, limit=16)
         self.rows_read = self.blocks_read = self.bytes_read = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -101,7 +104,9 @@ class ParquetSource(Source):
         return table
 
     def _count(self, block: int, n_bytes: int) -> None:
-        """Add a row group to the counters."""
+        """Add a row group to the counters; from time to time make Arrow give memory back."""
+        if self.bytes_read // _KEPT_BYTES != (self.bytes_read + n_bytes) // _KEPT_BYTES:
+            pa.default_memory_pool().release_unused()
         self.rows_read += int(self.blocks[block + 1] - self.blocks[block])
         self.blocks_read += 1
         self.bytes_read += n_bytes
