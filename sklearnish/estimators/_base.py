@@ -192,7 +192,10 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
         epochs = epochs or self.max_epochs
         device = resolve_device(self.device)
         past = len(self.net_.history) if get_net != self._new_net else 0
-        with seeded(self._seed + past, device), thread_count(self.num_threads):
+        with (
+            seeded(self._seed + past, device),
+            thread_count(self.num_threads, in_memory=data.in_memory),
+        ):
             net = get_net(data, device)
             with self._loader(data, epochs, past, torch.device(net.device)) as loader:
                 self._run(net, loader, data, valid, epochs)

@@ -77,7 +77,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     pin_memory : bool or "auto", default="auto"
         Whether batches go to a GPU through page-locked memory.
     num_threads : int or "auto", default="auto"
-        Threads of torch during `fit`, put back afterwards; "auto" leaves them as they are.
+        Threads of torch during `fit`, put back afterwards; "auto" leaves one core free for
+        reading unless the rows are in memory.
     worker_timeout : float, default=300
         Seconds to wait for a worker.
     predict_batch_size : int or "auto", default="auto"

@@ -26,13 +26,15 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def thread_count(num_threads: int | str) -> Iterator[None]:
-    """Set the threads of torch's operations; "auto" leaves the process's setting."""
-    if num_threads == "auto":
-        yield
-        return
+def thread_count(num_threads: int | str, *, in_memory: bool) -> Iterator[None]:
+    """Set the threads of torch's operations, and put the process's setting back.
+
+    "auto" leaves one core to the reading of what is not in memory. The mode of reading and the
+    number of workers play no part: sums differ in the last bit between thread counts.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(int(num_threads))
+    auto = before if in_memory else max(1, before - 1)
+    torch.set_num_threads(auto if num_threads == "auto" else int(num_threads))
     try:
         yield
     finally:

@@ -23,6 +23,6 @@ def test_generators_are_seeded_and_put_back():
 
 def test_threads_are_put_back():
     before = torch.get_num_threads()
-    with thread_count(before + 1):
+    with thread_count(before + 1, in_memory=True):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
