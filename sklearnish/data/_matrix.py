@@ -117,6 +117,8 @@ def _arrow_to_numpy(column: Any) -> Any:
     """Convert an Arrow array, without a copy where it has one chunk and no null."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return _text_to_numpy(column)
     if isinstance(column.type, pa.FixedShapeTensorType):
         column = column.cast(column.type.storage_type)
     if pa.types.is_fixed_size_list(column.type):
@@ -130,6 +132,16 @@ def _arrow_to_numpy(column: Any) -> Any:
             return _arrow_to_numpy(column.chunk(0))
         return column.to_numpy()
     return column.to_numpy(zero_copy_only=False)
+
+
+def _text_to_numpy(column: Any) -> npt.NDArray[Any]:
+    """Convert text so that equal ones share an object: 8 bytes a row for labels, not 64."""
+    coded = column.dictionary_encode()
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks()
+    texts = np.append(coded.dictionary.to_numpy(zero_copy_only=False), [None])
+    found: npt.NDArray[Any] = texts[coded.indices.fill_null(len(texts) - 1).to_numpy()]
+    return found
 
 
 def _lists_to_numpy(column: Any) -> npt.NDArray[Any]:

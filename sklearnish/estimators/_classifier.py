@@ -10,6 +10,7 @@ from sklearnish.estimators._base import Array, TorchEstimator
 from sklearnish.estimators._labels import (
     check_labels,
     check_width,
+    find_classes,
     number_labels,
     probabilities,
     weigh_classes,
@@ -275,7 +276,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         if multilabel:
             classes = np.arange(y.shape[1])
         else:
-            classes = np.unique(y) if announced is None else announced
+            classes = find_classes(y) if announced is None else announced
         if len(classes) < 2 and not multilabel:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y, got one class: "

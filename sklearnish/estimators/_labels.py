@@ -48,15 +48,30 @@ def number_labels(y: Array, classes: Array) -> Array:
     codes = np.empty(len(y), np.min_scalar_type(-len(classes)))
     for start in range(0, len(y), _PIECE):
         piece = y[start : start + _PIECE]
-        found = np.minimum(np.searchsorted(classes, piece), len(classes) - 1)
+        found = _places(piece, classes)
         known = classes[found] == piece
         if not np.all(known):
-            unseen = np.unique(piece[~known])[:5].tolist()
+            unseen = find_classes(piece[~known])[:5].tolist()
             raise ValueError(
                 f"y has labels {unseen} that are not among the classes {classes[:10].tolist()}."
             )
         codes[start : start + _PIECE] = found
     return codes
+
+
+def find_classes(y: Array) -> Array:
+    """Find the distinct labels, ascending; a set is much quicker than sorting Python objects."""
+    if y.dtype != object:
+        return np.unique(y)
+    return np.array(sorted(set(y.tolist())), dtype=object)
+
+
+def _places(y: Array, classes: Array) -> Array:
+    """Look labels up among the classes; for those that are not there, any place."""
+    if y.dtype != object:
+        return np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    places = {label: i for i, label in enumerate(classes.tolist())}
+    return np.fromiter((places.get(label, 0) for label in y), np.int64, len(y))
 
 
 def weigh_classes(class_weight: Any, classes: Array, codes: Array, rows: Array) -> Array:

@@ -35,7 +35,8 @@ HAND, FUSED, OURS = (
 )
 SKORCH, LOADER, SKLEARN = "skorch", "`DataLoader(TensorDataset)`", "scikit-learn `MLPClassifier`"
 ROWS = {"quick": 4_000, "default": 100_000, "full": 100_000}
-EPOCHS = {"quick": 1, "default": 3, "full": 5}
+EPOCHS = {"quick": 1, "default": 1, "full": 5}
+BATCH_SIZES = {"quick": (128, 1024), "default": (128, 1024), "full": (32, 128, 1024, 8192)}
 
 
 class Perceptron(nn.Module):
@@ -178,7 +179,7 @@ def run(size: str) -> Result:
     )
     threads = torch.get_num_threads()
     for hidden, label in ((0, "linear"), (64, "MLP 64")):
-        for batch_size in (32, 128, 1024, 8192):
+        for batch_size in BATCH_SIZES[size]:
             print(f"  {label}, batch {batch_size}", flush=True)
             work = Work(n_rows, hidden, batch_size, epochs)
             quick = size == "quick"
