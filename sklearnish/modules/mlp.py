@@ -12,9 +12,9 @@ NARROWEST, WIDEST = 128, 512
 class MLP(nn.Module):
     """Multilayer perceptron whose first step is to standardise its inputs.
 
-    The scaling is part of the module (two buffers), so that it is saved, moved and cast with
-    the weights. Rows of more than one dimension are flattened; whole numbers are cast to the
-    dtype of the weights.
+    Columns of zeros and ones are left as they are. The scaling is part of the module (two
+    buffers), so that it is saved, moved and cast with the weights. Rows of more than one
+    dimension are flattened; whole numbers are cast to the dtype of the weights.
 
     Parameters
     ----------

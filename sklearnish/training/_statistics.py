@@ -32,10 +32,12 @@ class _Moments:
     def __init__(self) -> None:
         self._n, self._total = 0, 0.0
         self._mean = self._variance = torch.zeros(())
+        self._indicator = torch.ones((), dtype=torch.bool)
 
     def add(self, values: Tensor, weight: Tensor | None) -> "_Moments":
         """Take in some rows."""
         values = values.double()
+        self._indicator = self._indicator & ((values == 0) | (values == 1)).all(0)
         if weight is None:
             total = float(len(values))
             mean = values.mean(0)
@@ -65,9 +67,20 @@ class _Moments:
         noise = self._n * eps * self._variance + (self._n * self._mean * eps).square()
         return self._mean, torch.where(self._variance <= noise, 1.0, self._variance.sqrt())
 
+    def finish_inputs(self) -> tuple[Tensor, Tensor]:
+        """Do so, but leave columns of zeros and ones as they are: a rare one would be blown up.
+
+        After Gelman (2008), "Scaling regression inputs by dividing by two standard deviations".
+        """
+        mean, scale = self.finish()
+        return mean.where(~self._indicator, 0.0), scale.where(~self._indicator, 1.0)
+
 
 def input_moments(dataset: Dataset, seed: int, *, weighted: bool) -> tuple[Tensor, Tensor]:
-    """Compute the inputs' moments over the rows, or over a fixed sample of many."""
+    """Compute the inputs' moments over the rows, or over a fixed sample of many.
+
+    Columns of zeros and ones are left as they are: mean 0, deviation 1.
+    """
     merged = _Moments()
     for positions in _sample(dataset, seed):
         X, _, weight = dataset.read(positions, finite=True)
@@ -77,7 +90,7 @@ def input_moments(dataset: Dataset, seed: int, *, weighted: bool) -> tuple[Tenso
                 f"whose forward has the arguments {sorted(X)}."
             )
         merged.add(X.flatten(1), weight if weighted else None)
-    return merged.finish()
+    return merged.finish_inputs()
 
 
 def _sample(dataset: Dataset, seed: int) -> list[IntArray]:

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from sklearnish.data import as_dataset
@@ -21,3 +22,12 @@ def test_a_sample_stands_for_many_rows():
     mean, scale = input_moments(as_dataset(X), seed=0, weighted=False)
     assert abs(mean.item() - 3) < 0.05
     assert abs(scale.item() - 2) < 0.05
+
+
+def test_columns_of_zeros_and_ones_are_left_as_they_are():
+    X = np.zeros((1000, 2), dtype=np.float32)
+    X[:3, 0], X[:, 1] = 1, np.arange(1000)
+    mean, scale = input_moments(as_dataset(X), seed=0, weighted=False)
+    assert mean.tolist() == [0, 499.5]
+    assert scale[0] == 1
+    assert scale[1] == pytest.approx(X[:, 1].std())

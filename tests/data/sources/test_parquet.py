@@ -166,7 +166,7 @@ def test_few_files_stay_open(tmp_path):
         pq.write_table(pa.table({"x": [i]}), tmp_path / f"{i:02}.parquet")
     source = ParquetSource(tmp_path)
     assert source.read(np.arange(80), ["x"])["x"].to_pylist() == list(range(80))
-    assert len(source._handles) == 64
+    assert len(source._handles) == 16
 
 
 def test_a_truncated_file_is_named(tmp_path):
