@@ -126,7 +126,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         Number of values in a row.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where all are text.
 
     Examples
