@@ -60,6 +60,11 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return _each(lambda tensor: tensor.to(device, non_blocking=True), batch)
 
 
+def on_cpu(batch: Batch) -> bool:
+    """Tell whether the rows are in the memory of the host."""
+    return all(tensor.device.type == "cpu" for tensor in _tensors(batch))
+
+
 def pin(batch: Batch) -> Batch:
     """Copy into page-locked memory, from which a GPU reads without waiting."""
     return _each(Tensor.pin_memory, batch)
@@ -78,6 +83,7 @@ def copied(batch: Batch) -> Batch:
 def put(batch: Batch, places: npt.NDArray[np.int64], rows: Batch) -> None:
     """Copy rows to their places in a batch."""
     for to, what in zip(_tensors(batch), _tensors(rows), strict=True):
+        assert to.dtype == what.dtype, (to.dtype, what.dtype)  # raw bytes are copied
         _as_items(to)[places] = _as_items(what)
 
 

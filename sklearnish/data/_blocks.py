@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sklearnish.data._cache import rechunk
 from sklearnish.data._dataset import Dataset
+from sklearnish.data._reading import hold_labels
 from sklearnish.data._source import IntArray
 from sklearnish.data._sources.parquet import ParquetSource
 
@@ -46,9 +47,11 @@ def suitable_blocks(dataset: Dataset, window_rows: int, *, shuffled: bool) -> Da
     blocks = dataset.source.blocks
     if blocks is None or not isinstance(dataset.source, ParquetSource):
         return dataset
+    if len(dataset) <= window_rows:
+        return dataset
     if np.diff(blocks).max() > window_rows:
         return _rechunked(dataset, window_rows)
-    if not shuffled or len(dataset) <= window_rows or not _clustered(dataset, window_rows):
+    if not shuffled or not _clustered(dataset, window_rows):
         return dataset
     _tell_once(dataset.source.name)
     return _rechunked(dataset, window_rows)
@@ -105,13 +108,13 @@ def _as_scores(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
 
 
 def _rechunked(dataset: Dataset, window_rows: int) -> Dataset:
-    """Read from a copy in small blocks, holding the columns that this view needs."""
-    roles = [r for r in (dataset._target, dataset._weight) if isinstance(r, str)]
-    roles += dataset._target if isinstance(dataset._target, tuple) else ()
-    names = sorted({*(dataset._names or ()), *roles})
+    """Read features from a copy in small blocks; labels are in memory already."""
+    names = sorted(set(dataset._names or ()))
     # A power of two, so that much the same memory finds the same copy.
     block_rows = 1 << max(4, (window_rows // _BLOCKS).bit_length() - 1)
-    return replace(dataset, _source=rechunk(dataset.source, names, batch_rows=block_rows))
+    return replace(
+        hold_labels(dataset), _source=rechunk(dataset.source, names, batch_rows=block_rows)
+    )
 
 
 def _tell_once(name: str) -> None:

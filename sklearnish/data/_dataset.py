@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -22,8 +23,13 @@ from sklearnish.data._transforms import BatchFunction, RowFunction, apply_rows
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sklearnish.data._loader import Loader
+
 Values = npt.NDArray[Any]
 Target = str | tuple[str, ...] | Values | None
+
+_CLASSES = "classes of the attached labels"
+"""Key under which they are known; no column has this name."""
 
 _ARRAY_CAP = 2**30
 """Bytes above which a Dataset refuses to become an array or a DataFrame."""
@@ -102,7 +108,7 @@ class Dataset:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the feature columns; unnamed arrays have none, as in NumPy."""
-        if self._names is None:
+        if self._names is None or (self._transforms and self._width_changed):
             # An AttributeError: scikit-learn takes whatever has columns for a DataFrame.
             raise AttributeError(f"The features of {self._source.name} have no names.")
         return self._names
@@ -158,8 +164,16 @@ class Dataset:
 
     @cached_property
     def classes(self) -> Values:
-        """Distinct labels in ascending order; text labels are delivered as numbers in it."""
-        return np.unique(np.asarray(self.target))
+        """Distinct labels in ascending order; text labels are delivered as numbers in it.
+
+        They are those of the whole column or array, so that a label has one number in all views.
+        """
+        name = self._source.name
+        if isinstance(self._target, str):
+            return _reading.find_classes(_reading.whole_column(self, self._target), name)
+        if _CLASSES in self._known:
+            return self._known[_CLASSES]
+        return _reading.find_classes(np.asarray(self.target), name)
 
     # Views
 
@@ -229,7 +243,15 @@ class Dataset:
         ValueError
             If the number of labels is not the number of rows.
         """
-        return replace(self, _target=None if y is None else self._per_row(y, "y"))
+        if y is None:
+            return replace(self, _target=None)
+        labels = self._per_row(y, "y")
+        if labels.dtype == object and not any(isinstance(label, str) for label in labels.flat):
+            labels = labels.astype(np.float64)
+        known = {k: v for k, v in self._known.items() if k != _CLASSES}
+        if labels.dtype.kind not in "biuf":
+            known[_CLASSES] = _reading.find_classes(labels, "y")
+        return replace(self, _target=labels, _known=known)
 
     def with_weight(self, weight: Any) -> "Dataset":
         """Attach row weights that are in memory.
@@ -377,7 +399,7 @@ class Dataset:
         pin_memory: bool | Literal["auto"] = "auto",
         shuffle_memory: int | str = "256MB",
         device: torch.device | str = "cpu",
-        random_state: int = 0,
+        random_state: int | None = 0,
     ) -> Iterator[tuple[Any, ...]]:
         """Iterate over batches of tensors, for a training loop of your own.
 
@@ -403,12 +425,13 @@ class Dataset:
             Memory for reading and shuffling rows of files.
         device : torch.device or str, default="cpu"
             Where the tensors are put.
-        random_state : int, default=0
-            Seed of order and augmentation.
+        random_state : int or None, default=0
+            Seed of order and augmentation; None draws one. The same seed gives the same
+            epochs: for another order in a further call, pass another.
 
-        Yields
-        ------
-        tuple
+        Returns
+        -------
+        iterator of tuple
             ``(X, y)``, with ``y`` None without a target; ``(X, y, weight)`` if the Dataset
             has weights.
         """
@@ -419,7 +442,7 @@ class Dataset:
             batch_size=batch_size,
             epochs=epochs,
             sampler=sampler or ("shuffle" if shuffle else "sequential"),
-            seed=random_state,
+            seed=secrets.randbits(31) if random_state is None else random_state,
             augment=augment,
             shuffle_memory=shuffle_memory,
             num_workers=num_workers,
@@ -427,10 +450,7 @@ class Dataset:
             device=torch.device(device),
             finite=False,
         )
-        with loader:
-            for _ in range(epochs):
-                for batch in loader:
-                    yield tuple(batch) if self._weight is not None else tuple(batch[:2])
+        return _tuples(loader, epochs, 3 if self._weight is not None else 2)
 
     def cache(self, path: Any, *, shuffle: bool = False, random_state: int = 0) -> "Dataset":
         """Write the rows, transforms applied, to a folder and map them into memory.
@@ -532,7 +552,7 @@ class Dataset:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be read again."""
         state = {f.name: self.__dict__[f.name] for f in fields(self)}
-        return state | {"_known": {}}
+        return state | {"_known": {k: v for k, v in self._known.items() if k == _CLASSES}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the fields of a frozen instance."""
@@ -547,11 +567,13 @@ class Dataset:
     @property
     def _first_row(self) -> Features:
         """Features of one row, from which types and sizes are told."""
-        if len(self) == 0:
-            raise ValueError(f"{self._source.name} has no rows.")
-        view = self.without_target()
-        first = view._rows[:1]
-        return replace(view, _rows=first).read([0]).X
+        return replace(self.without_target(), _rows=range(1)).read([0]).X
+
+    @property
+    def _width_changed(self) -> bool:
+        """Whether functions have made other features of the columns."""
+        stored = replace(self, _transforms=()).row_shape
+        return self.row_shape != stored
 
     def _row(self, position: int) -> Any:
         """One row as a torch Dataset gives it."""
@@ -599,6 +621,14 @@ class Dataset:
                 f"{what}. Estimators of sklearnish read a Dataset batch by batch; for others "
                 f"pass a view of some rows, for example ds[:{_ARRAY_CAP // self.row_nbytes}]."
             )
+
+
+def _tuples(loader: "Loader", epochs: int, n: int) -> Iterator[tuple[Any, ...]]:
+    """Yield the first fields of every batch; the loader is closed in the end."""
+    with loader:
+        for _ in range(epochs):
+            for batch in loader:
+                yield tuple(batch[:n])
 
 
 def _is_all(key: Any) -> bool:

@@ -1,5 +1,6 @@
 """A Dataset written out: a folder of .npy files that is mapped into memory when it is read."""
 
+import functools
 import hashlib
 import json
 import math
@@ -7,19 +8,21 @@ import os
 import pickle
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._files import check_free_space
 from sklearnish.data._loader import Loader
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.npy import NpySource
+from sklearnish.data._transforms import Function
 
 _ABOUT = "dataset.json"
 _CHUNK_BYTES = 2**23
@@ -44,7 +47,9 @@ class FolderSource(Source):
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Copy the rows once; a column is a view of them."""
         X = self._npy.read(rows, ["X"])["X"]
-        return {name: X[:, self._places[name]] if self.tabular else X for name in columns}
+        if not self.tabular:  # as a tensor: whole numbers were delivered as such
+            return {"X": torch.from_numpy(X)}
+        return {name: X[:, self._places[name]] for name in columns}
 
     def check_unchanged(self) -> None:
         """Raise DatasetChangedError if the file is not the one that was opened."""
@@ -81,13 +86,14 @@ def write_folder(
     """
     path = Path(path).absolute()
     digest = _digest(dataset, shuffle, seed)
-    if not path.exists():
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         with _new_folder(path) as folder:
             check_free_space(folder, len(dataset) * dataset.row_nbytes)
             _write(dataset, folder, shuffle, seed, digest)
     elif _about(path).get("digest") != digest:
         raise FileExistsError(
-            f"{path} exists and holds something else. Remove it, or choose another folder."
+            f"{path} exists and holds something else (other rows, or a function that was changed "
+            "or cannot be told from another). Remove it, or choose another folder."
         )
     return _open(path)
 
@@ -108,7 +114,11 @@ def _write(dataset: Dataset, folder: Path, shuffle: bool, seed: int, digest: str
     for name, values in (("y", dataset.target), ("weight", dataset.weight)):
         if values is not None:
             np.save(folder / f"{name}.npy", _placed(_plain(values), places), allow_pickle=False)
-    about = {"digest": digest, "columns": dataset._names if dataset.ndim == 2 else None}
+    about = {
+        "digest": digest,
+        "columns": getattr(dataset, "columns", None),  # none if functions have replaced them
+        "dtype": str(dataset._dtype).removeprefix("torch."),
+    }
     (folder / _ABOUT).write_text(json.dumps(about))
 
 
@@ -142,10 +152,12 @@ def _plain(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _open(folder: Path) -> Dataset:
     """Map a written folder."""
-    columns = _about(folder)["columns"]
+    about = _about(folder)
+    columns, dtype = about["columns"], getattr(torch, about["dtype"])
     source = FolderSource(folder, columns)
     held = {n: folder / f"{n}.npy" for n in ("y", "weight") if (folder / f"{n}.npy").exists()}
-    dataset = Dataset(source, range(source.n_rows), tuple(columns) if columns else None)
+    names = tuple(columns) if columns else None
+    dataset = Dataset(source, range(source.n_rows), names, _dtype=dtype)
     if "y" in held:
         dataset = dataset.with_target(np.load(held["y"], allow_pickle=False))
     if "weight" in held:
@@ -164,11 +176,29 @@ def _about(folder: Path) -> dict[str, Any]:
 
 def _digest(dataset: Dataset, shuffle: bool, seed: int) -> str:
     """Identify what would be written: files with their times, rows, columns, functions."""
+    digest = hashlib.sha256()
     try:
-        pickled = pickle.dumps((dataset, shuffle, seed))
+        for part in (shuffle, seed, dataset, *map(_code, dataset.transforms)):
+            pickle.Pickler(_Writer(digest.update), protocol=5).dump(part)
     except Exception:  # a function that cannot be pickled: never found again
-        pickled = os.urandom(32)
-    return hashlib.sha256(pickled).hexdigest()
+        digest.update(os.urandom(32))
+    return digest.hexdigest()
+
+
+class _Writer:
+    """A file that hands on what is written, so that no copy of the data is made."""
+
+    def __init__(self, write: Callable[[Any], object]) -> None:
+        self.write = write
+
+
+def _code(function: Function) -> object:
+    """Describe what a function does, which its pickle, a name, does not."""
+    f = function.f
+    while isinstance(f, functools.partial):
+        f = f.func
+    code = getattr(f, "__code__", None)
+    return None if code is None else (code.co_code, repr(code.co_consts), code.co_names)
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from sklearnish.data._batch import Batch, concat, copied, narrow, pin, to_device
+from sklearnish.data._batch import Batch, concat, copied, narrow, on_cpu, pin, to_device
 from sklearnish.data._blocks import suitable_blocks
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._readers import Fetched, Reader, inside_loky, read_ahead
+from sklearnish.data._reading import hold_labels
 from sklearnish.data._report import EpochTimes, PipelineReport
 from sklearnish.data._samplers import Fetch, Order, Sampler, check_sampler
 from sklearnish.data._transforms import (
@@ -92,6 +93,8 @@ class Loader:
         self._name, self.batch_size, self.seed = dataset.source.name, int(batch_size), seed
         self.device = device or torch.device("cpu")
         shuffled = sampler != "sequential" and not callable(sampler)
+        dataset.source.check_unchanged()
+        dataset = hold_labels(dataset)
         window = fetch_rows(dataset, batch_size, shuffle_memory)
         dataset = suitable_blocks(dataset, window, shuffled=shuffled)
         rows, self._per_batch = split_augment(augment)
@@ -146,8 +149,9 @@ class Loader:
     def _ready(self, epoch: int, times: EpochTimes) -> Iterator[Batch]:
         """Cut the fetches of one epoch into batches, on the device and augmented."""
         for number, batch in enumerate(cut(self._fetched(epoch, times), self.batch_size)):
-            if self.device.type != "cpu":
-                batch = to_device(pin(batch) if self.plan.pin_memory else batch, self.device)
+            if self.plan.pin_memory and on_cpu(batch):
+                batch = pin(batch)
+            batch = to_device(batch, self.device)
             if self._per_batch:
                 X, y = apply_batch(
                     self._per_batch, batch.X, batch.y, seed=self.seed, epoch=epoch, batch=number

@@ -164,6 +164,15 @@ def _is_picture(name: str, where: object) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
+def _check_end(path: Path, offset: int) -> None:
+    """Check that the walk ended at the mark of the end, not at damage, which tarfile skips."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        mark = file.read(tarfile.BLOCKSIZE)
+    if len(mark) < tarfile.BLOCKSIZE or any(mark):
+        raise ValueError(f"{path} is truncated or damaged at byte {offset:,}. Pack it again.")
+
+
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:
     """Walk over the pictures in a tar that is fit to be read by offset."""
     _check_uncompressed(path)
@@ -179,6 +188,7 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
                             f"{path} holds more than {MAX_MEMBERS:,} images. Split it."
                         )
                     yield member
+            _check_end(path, tar.offset)
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"{path} is truncated or not a tar file ({error}).") from error
 

@@ -1,6 +1,8 @@
 """Random numbers by address, and the process-wide state that user functions may touch."""
 
+import os
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -67,12 +69,34 @@ def _device_generator(device: torch.device) -> torch.Generator | None:
     return None
 
 
+_one_at_a_time = threading.RLock()
+
+
+def _new_lock() -> None:
+    """Let a forked process go on, though a thread of its parent held the lock at the fork."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
+
+
 @contextmanager
 def restored_generators(used: bool, device: torch.device) -> Iterator[None]:
-    """Put the global generators back as they were found, once for a whole chunk (0.15 ms)."""
+    """Put the global generators back as they were found, once for a whole chunk (0.15 ms).
+
+    They belong to the process, so of several threads one enters at a time.
+    """
     if not used:
         yield
         return
+    with _one_at_a_time:
+        yield from _restored(device)
+
+
+def _restored(device: torch.device) -> Iterator[None]:
+    """Save the states, and put them back."""
     own = _device_generator(device)
     generators = [torch.default_generator] + ([] if own is None else [own])
     states = [g.get_state() for g in generators]

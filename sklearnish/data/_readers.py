@@ -1,5 +1,6 @@
 """Reading fetches: here, in a thread that reads ahead, or in worker processes."""
 
+import functools
 import multiprocessing
 import pickle
 import time
@@ -9,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -140,7 +140,7 @@ def _in_processes(
         generator=torch.Generator().manual_seed(0),
         multiprocessing_context=_context(),
     )
-    yield from map(partial(_paired, posted), loader)
+    yield from map(functools.partial(_paired, posted), loader)
 
 
 def _paired(posted: deque[Fetch], result: "Fetched | _Failure") -> tuple[Fetch, Fetched]:
@@ -216,8 +216,9 @@ def _as_it_is(fetched: Any) -> Any:
     return fetched
 
 
+@functools.cache
 def inside_loky() -> bool:
-    """Tell whether this process is a worker of joblib's loky."""
+    """Tell whether this process is a worker of joblib's loky (looked at before it is changed)."""
     return (multiprocessing.get_start_method(allow_none=True) or "").startswith("loky")
 
 

@@ -83,16 +83,14 @@ def _stored_nbytes(dataset: "Dataset") -> int:
 
 def _read(dataset: "Dataset", rows: IntArray, positions: IntArray, **seeds: list[int]) -> Batch:
     """Read rows in an order that suits the source."""
-    target, weight = dataset._target, dataset._weight
-    roles = [r for r in (target, weight) if isinstance(r, str)]
-    roles += target if isinstance(target, tuple) else ()
-    wanted = dict.fromkeys([*(dataset._names or ("X",)), *roles])
+    labelled = not dataset.source.tabular and isinstance(dataset._target, str)
+    wanted = [*(dataset._names or ("X",)), *(["y"] if labelled else [])]
     read: Any = dataset.source.read
     columns = read(rows, tuple(wanted), **seeds)
     return Batch(
         _features(dataset, columns),
-        _labels(dataset, columns, positions),
-        values(dataset, weight, columns, positions),
+        _labels(dataset, columns, rows, positions),
+        _values(dataset, dataset._weight, rows, positions),
     )
 
 
@@ -119,26 +117,38 @@ def _with_constants(
     return X
 
 
-def _labels(dataset: "Dataset", columns: Columns, positions: IntArray) -> Tensor | None:
+def _labels(
+    dataset: "Dataset", columns: Columns, rows: IntArray, positions: IntArray
+) -> Tensor | None:
     """Labels as a tensor; several targets as a matrix."""
-    if isinstance(dataset._target, tuple):
-        return to_matrix([columns[name] for name in dataset._target], dataset._dtype)
-    return values(dataset, dataset._target, columns, positions)
+    target = dataset._target
+    if isinstance(target, tuple):
+        return to_matrix([whole_column(dataset, name)[rows] for name in target], dataset._dtype)
+    if "y" in columns and isinstance(target, str) and not dataset.source.tabular:
+        return _to_labels(dataset, as_numpy(columns["y"]))
+    return _values(dataset, target, rows, positions)
 
 
-def values(
+def _values(
     dataset: "Dataset",
     role: str | npt.NDArray[Any] | None,
-    columns: Columns,
+    rows: IntArray,
     positions: IntArray,
 ) -> Tensor | None:
-    """Read a column or an attached array as a tensor.
+    """Look up values of a column or an attached array.
 
-    Whole numbers become int64; text becomes its number among the classes.
+    A column is looked up in memory, so that its type is that of all its values: a piece of a
+    file without missing ones would have another.
     """
     if role is None:
         return None
-    array = as_numpy(columns[role]) if isinstance(role, str) else role[positions]
+    if isinstance(role, str):
+        return _to_labels(dataset, whole_column(dataset, role)[rows])
+    return _to_labels(dataset, role[positions])
+
+
+def _to_labels(dataset: "Dataset", array: npt.NDArray[Any]) -> Tensor:
+    """Make a tensor: of int64 for whole numbers; of text, its number among the classes."""
     if array.dtype.kind not in "biuf":
         array = np.searchsorted(dataset.classes, array)
     if array.dtype.kind in "iu":
@@ -147,27 +157,74 @@ def values(
     return tensor.to(dataset._dtype) if tensor.is_floating_point() else tensor
 
 
+def storage_order(dataset: "Dataset") -> IntArray | None:
+    """Return the order in which rows of blocks are read once each; None if they are in it."""
+    rows = dataset.rows
+    if dataset.source.blocks is None or _rows.is_ascending(rows):
+        return None
+    return np.argsort(rows, kind="stable")
+
+
+def hold_labels(dataset: "Dataset") -> "Dataset":
+    """Attach labels and weights that are columns, text as numbers, for workers read neither."""
+    if not dataset.source.tabular:
+        return dataset
+    target, weight = dataset._target, dataset._weight
+    if isinstance(target, str | tuple):
+        labels = dataset.target
+        assert labels is not None
+        if isinstance(target, tuple):
+            labels = labels.astype(str(dataset._dtype).removeprefix("torch."))
+        elif labels.dtype.kind not in "biuf":
+            labels = np.searchsorted(dataset.classes, labels)
+        dataset = dataset.with_target(labels)
+    return dataset.with_weight(dataset.weight) if isinstance(weight, str) else dataset
+
+
 def attach(dataset: "Dataset", batch: Batch, positions: IntArray) -> Batch:
     """Add labels and weights that are in memory to rows read without them."""
     y, weight = dataset._target, dataset._weight
     return Batch(
         batch.X,
-        values(dataset, y, {}, positions) if isinstance(y, np.ndarray) else batch.y,
-        values(dataset, weight, {}, positions) if isinstance(weight, np.ndarray) else batch.weight,
+        _to_labels(dataset, y[positions]) if isinstance(y, np.ndarray) else batch.y,
+        _to_labels(dataset, weight[positions]) if isinstance(weight, np.ndarray) else batch.weight,
     )
 
 
 def column(dataset: "Dataset", name: str) -> npt.NDArray[Any]:
-    """Values of a column for the rows of a view; all its values are read once for all views."""
+    """Values of a column for the rows of a view."""
+    whole, rows = whole_column(dataset, name), dataset._rows
+    if isinstance(rows, range) and len(rows):
+        stop = rows.stop if rows.stop >= 0 else None
+        return whole[rows.start : stop : rows.step]
+    values: npt.NDArray[Any] = whole[_rows.as_array(rows)]
+    return values
+
+
+def whole_column(dataset: "Dataset", name: str) -> npt.NDArray[Any]:
+    """All values of a column, read once for all views, which must not be written to."""
     known, source = dataset._known, dataset.source
     if name not in known:
         labels = source.labels(name)
         if labels is None:
             labels = as_numpy(source.read(np.arange(source.n_rows), [name])[name])
-        known[name] = labels
-    rows = dataset._rows
-    if isinstance(rows, range) and len(rows):
-        stop = rows.stop if rows.stop >= 0 else None
-        return known[name][rows.start : stop : rows.step]
-    values: npt.NDArray[Any] = known[name][_rows.as_array(rows)]
-    return values
+        known[name] = labels.view()
+        known[name].flags.writeable = False
+    return known[name]
+
+
+def find_classes(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Find the distinct labels, ascending.
+
+    Raises
+    ------
+    ValueError
+        If one is missing; the message names the row.
+    """
+    if labels.dtype != object:
+        return np.unique(labels)
+    distinct = set(labels.flat)
+    if None in distinct:
+        row = next(i for i, label in enumerate(labels.flat) if label is None)
+        raise ValueError(f"A label is missing in row {row} of {name}. Leave out such rows.")
+    return np.array(sorted(distinct), dtype=object)

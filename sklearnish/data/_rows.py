@@ -39,7 +39,12 @@ def select(rows: Rows, key: Any) -> Rows:
     """
     if isinstance(key, slice):
         picked = rows[key]
-        return picked if isinstance(picked, range) else picked.copy()
+        if not isinstance(picked, range):
+            return picked.copy()
+        # The step between fewer than two rows means nothing, and may be too large for numpy.
+        return (
+            picked if len(picked) > 1 else range(*([picked[0], picked[0] + 1] if picked else [0]))
+        )
     return _compact(take(rows, positions_of(len(rows), key)))
 
 

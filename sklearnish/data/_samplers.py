@@ -257,7 +257,7 @@ def _from_callable(sampler: Callable[..., Any], dataset: "Dataset", seed: list[i
         names_rng = "rng" in inspect.signature(sampler).parameters
         drawn = sampler(dataset, rng=rng) if names_rng else sampler(dataset)
         if isinstance(drawn, torch.utils.data.Sampler | Iterator):
-            drawn = list(drawn)
+            drawn = np.fromiter(drawn, np.int64)
     positions = _rows.positions_of(len(dataset), drawn)
     if len(positions) == 0:
         raise ValueError("The sampler returned no rows.")

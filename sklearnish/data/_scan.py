@@ -1,7 +1,7 @@
 """From a path or an object to a Dataset."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -24,7 +24,13 @@ Columns = str | Sequence[str] | None
 Size = int | Sequence[int] | None
 
 
-def as_dataset(X: Any, y: Any = None, *, sample_weight: Any = None) -> Dataset:
+def as_dataset(
+    X: Any,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    collate_fn: Callable[..., Any] | None = None,
+) -> Dataset:
     """Make a Dataset of something in memory or of a torch Dataset.
 
     Parameters
@@ -36,6 +42,9 @@ def as_dataset(X: Any, y: Any = None, *, sample_weight: Any = None) -> Dataset:
         Labels.
     sample_weight : array-like of shape (n_rows,), default=None
         Weights of the rows.
+    collate_fn : callable, default=None
+        For a torch ``Dataset``: makes ``(X, y)`` of a list of pairs, as a ``DataLoader``'s does.
+        It sees any chunk of rows, so what it pads must be padded to a fixed length.
 
     Returns
     -------
@@ -55,16 +64,16 @@ def as_dataset(X: Any, y: Any = None, *, sample_weight: Any = None) -> Dataset:
     >>> sn.as_dataset([[1.0, 2.0], [3.0, 4.0]], y=["a", "b"]).target
     array(['a', 'b'], dtype='<U1')
     """
-    dataset = X if isinstance(X, Dataset) else _dataset_of(X)
+    dataset = X if isinstance(X, Dataset) else _dataset_of(X, collate_fn)
     if y is not None:
         dataset = dataset.with_target(y)
     return dataset if sample_weight is None else dataset.with_weight(sample_weight)
 
 
-def _dataset_of(X: Any) -> Dataset:
+def _dataset_of(X: Any, collate_fn: Callable[..., Any] | None) -> Dataset:
     """Wrap an object in the source of its kind."""
     if isinstance(X, torch.utils.data.Dataset):
-        return _view(TorchDatasetSource(X))
+        return _view(TorchDatasetSource(X, collate_fn))
     if is_frame(X):
         return _view(FrameSource(X))
     return _view(ArraySource(X))

@@ -16,8 +16,21 @@ from torch import Tensor, nn
 from sklearnish.data import Dataset, Loader, as_dataset
 from sklearnish.estimators._building import build_module, build_net, n_inputs, scale_inputs
 from sklearnish.estimators._inputs import checked_array, is_lazy, to_dataset
-from sklearnish.estimators._params import CONSTRAINTS, NestedParams
-from sklearnish.estimators._predicting import batch_rows, outputs_of_array, outputs_of_dataset
+from sklearnish.estimators._params import NestedParams, check_optimizer
+from sklearnish.estimators._predicting import (
+    batch_rows,
+    explained,
+    outputs_of_array,
+    outputs_of_dataset,
+)
+from sklearnish.estimators._rows import (
+    array_of_targets,
+    check_no_missing,
+    check_some_rows,
+    relative_weights,
+    targets,
+    with_labels,
+)
 from sklearnish.estimators._scoring import make_score
 from sklearnish.estimators._split import hold_out
 from sklearnish.estimators._validation import validation_rows
@@ -75,8 +88,8 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
     def _learn_target(self, y: Array, weight: Array | None) -> None:
         """Learn from the training rows' encoded targets alone."""
 
-    def _weigh_rows(self, y: Array, weight: Array | None) -> Array | None:
-        """Add what the classes weigh to the rows' weights."""
+    def _weigh_rows(self, y: Array, weight: Array | None, *, training: bool) -> Array | None:
+        """Add what the classes weigh to the rows' weights; learn it from those of training."""
         return weight
 
     def _strata(self, y: Array) -> Array | None:
@@ -130,8 +143,10 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
         FloatingPointError
             If the loss turns NaN or infinite; the message names step, epoch and learning rate.
         """
-        self._validate_params()
         resume = self.warm_start and hasattr(self, "net_")
+        self._check_params(fresh=not resume)
+        if X_val is None and (y_val is not None or sample_weight_val is not None):
+            raise ValueError("y_val and sample_weight_val need X_val, their rows; it is None.")
         data = self._view(X, y, sample_weight, reset=not resume)
         if not resume:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -142,25 +157,38 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
             strata = self._strata(targets(data))
             rows, held = hold_out(len(data), self.validation_fraction, strata, self._seed)
             data, valid = data[rows], data[held]
+        data, _ = self._weigh(data, training=True)
         if not resume:
             self._learn_target(targets(data), data.weight)
         return self._train(data, valid, self._warm_net if resume else self._new_net)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
         """Train for one epoch more; the first call sets everything up."""
-        self._validate_params()
         first = not hasattr(self, "net_")
+        self._check_params(fresh=first)
         data = self._view(X, y, sample_weight, reset=first)
+        data, _ = self._weigh(data, training=True)
         if first:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._learn_target(targets(data), data.weight)
+        else:
+            data = data.with_dtype(weight_dtype(self.net_.precision))
         get_net = self._new_net if first else self._same_net
         return self._train(data, None, get_net, epochs=1)
 
+    def _check_params(self, *, fresh: bool) -> None:
+        """Check parameters before anything is changed; what is fitted anew leaves no old net."""
+        self._validate_params()
+        check_optimizer(self.optimizer)
+        resolve_device(self.device)
+        if fresh:
+            self.__dict__.pop("net_", None)
+
     def _view(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Dataset:
-        """Make a Dataset with encoded targets and weights, without rows of weight zero."""
+        """Make a Dataset with encoded targets and the user's weights, without those of zero."""
         dataset = to_dataset(self, X, reset=reset)
-        y = self._as_array(dataset.target if y is None else y)
+        check_some_rows(dataset)
+        y = array_of_targets(dataset.target if y is None else y, self)
         check_consistent_length(dataset, y)
         weight = dataset.weight if sample_weight is None else sample_weight
         if weight is not None:
@@ -170,26 +198,28 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
             if not weight.all():
                 kept = np.flatnonzero(weight)
                 dataset, y, weight = dataset[kept], y[kept], weight[kept]
-        codes = self._check_y(y, reset=reset)
-        view = dataset.with_target(codes).with_weight(self._weigh_rows(codes, weight))
+        try:
+            codes = self._check_y(y, reset=reset)
+        except (TypeError, ValueError):
+            check_no_missing(y, dataset)
+            raise
+        view = dataset.with_target(codes).with_weight(weight)
         return view.with_dtype(weight_dtype(self.precision))
 
-    def _as_array(self, y: Any) -> Array:
-        """Turn targets of any kind into an array."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
-        if sparse.issparse(y):
-            return np.asarray(y.toarray())  # type: ignore[attr-defined]
-        return np.asarray(y.cpu() if isinstance(y, Tensor) else y)
+    def _weigh(self, data: Dataset, *, training: bool) -> tuple[Dataset, Array | None]:
+        """Multiply in what the classes weigh; also return the user's weights of the rows left."""
+        weight = self._weigh_rows(targets(data), data.weight, training=training)
+        if weight is None:
+            return data, None
+        weight, kept = relative_weights(weight)
+        data = data if len(kept) == len(data) else data[kept]
+        return data.with_weight(weight), data.weight
 
     def _train(
         self, data: Dataset, valid: Dataset | None, get_net: GetNet, epochs: int | None = None
     ) -> Any:
         """Run the epochs; what they change in the process is put back."""
-        epochs = epochs or self.max_epochs
+        open_ended, epochs = epochs is not None, epochs or self.max_epochs
         device = resolve_device(self.device)
         past = len(self.net_.history) if get_net != self._new_net else 0
         with (
@@ -198,7 +228,7 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
         ):
             net = get_net(data, device)
             with self._loader(data, epochs, past, torch.device(net.device)) as loader:
-                self._run(net, loader, data, valid, epochs)
+                self._run(net, loader, data, valid, epochs, open_ended=open_ended)
             self._finish(net, loader)
         return self
 
@@ -209,10 +239,11 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
             batch_size=self.batch_size,
             epochs=epochs,
             first_epoch=past,
-            sampler=self.sampler,
+            sampler=with_labels(
+                self.sampler, lambda: data.with_target(self._from_codes(targets(data)))
+            ),
             seed=self._seed,
             augment=self.augment,
-            shuffle_memory=self.shuffle_memory,
             device=device,
             **self._pipeline(),
         )
@@ -222,22 +253,31 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
         return {
             "num_workers": self.num_workers,
             "pin_memory": self.pin_memory,
+            "shuffle_memory": self.shuffle_memory,
             "timeout": self.worker_timeout,
         }
 
     def _run(
-        self, net: Net, loader: Loader, data: Dataset, valid: Dataset | None, epochs: int
+        self,
+        net: Net,
+        loader: Loader,
+        data: Dataset,
+        valid: Dataset | None,
+        epochs: int,
+        *,
+        open_ended: bool,
     ) -> None:
         """Train, and evaluate what there is to evaluate."""
         options: dict[str, Any] = {}
         if valid is not None:
+            valid, weight = self._weigh(valid, training=False)
             size = batch_rows(valid.row_nbytes, self.predict_batch_size)
             to_loss = valid.with_target(self._to_loss(targets(valid)))
             options["valid"] = validation_rows(to_loss, size, torch.device(net.device))
             if self.monitor != "loss":
                 y = self._from_codes(targets(valid))
-                options["score"] = make_score(self, self.monitor, y, valid.weight)
-        if self.early_stopping:
+                options["score"] = make_score(self, self.monitor, y, weight)
+        if self.early_stopping and valid is not None:
             options["stopping"] = EarlyStopping(
                 patience=self.patience, tol=self.tol, greater_is_better=self.monitor != "loss"
             )
@@ -247,16 +287,19 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
             loader,
             epochs=epochs,
             n_rows=n_rows,
-            steps_per_epoch=-(-n_rows // self.batch_size),
+            # A last single row joins the batch before it.
+            steps_per_epoch=-(-(n_rows - (self.batch_size > 1)) // self.batch_size) or 1,
             wait=lambda: loader.report().epochs[-1].wait,
             dataset=data,
+            open_ended=open_ended,
             **options,
         )
 
     def _finish(self, net: Net, loader: Loader) -> None:
         """Keep what was learned; no Loader and no open file."""
         self.net_ = net
-        self.history_ = [{k: v for k, v in e.items() if k != "batches"} for e in net.history]
+        hidden = ("batches", "train_loss_best", "valid_loss_best")  # for skorch's callbacks
+        self.history_ = [{k: v for k, v in e.items() if k not in hidden} for e in net.history]
         self.n_iter_ = len(self.history_)
         self.loss_ = self.history_[net.best_epoch_ - 1]["train_loss"]
         self.pipeline_report_ = loader.report()
@@ -274,7 +317,8 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
     def _warm_net(self, data: Dataset, device: torch.device) -> Net:
         """Build a net around the fitted module: parameters may have been changed since."""
         history = self.net_.history
-        net = build_net(self, self.net_.module_.to(device), data, device)
+        module = self.net_.module_.to(device, weight_dtype(self.precision))
+        net = build_net(self, module, data, device)
         net.history.extend(history)
         return net
 
@@ -299,15 +343,18 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
         else:
             X = checked_array(self, X, reset=False)
             if not sparse.issparse(X):
-                return outputs_of_array(self.net_, X, self.predict_batch_size)
+                with explained(X.shape[1:], self.n_inputs_):
+                    return outputs_of_array(self.net_, X, self.predict_batch_size)
             dataset = as_dataset(X)
-        return outputs_of_dataset(self.net_, dataset, self.predict_batch_size, **self._pipeline())
+        size = self.predict_batch_size
+        with explained(dataset.row_shape, self.n_inputs_):
+            return outputs_of_dataset(self.net_, dataset, size, **self._pipeline())
 
     def _scored_y(self, X: Any, y: Any) -> Any:
         """Return targets for `score`: those given, or else those of the Dataset."""
         if y is None and is_lazy(X):
             y = as_dataset(X).target
-        return self._as_array(y)
+        return array_of_targets(y, self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "net_" in self.__dict__
@@ -317,15 +364,3 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = False
         return tags
-
-    @property
-    def _parameter_constraints(self) -> dict[str, list[Any]]:
-        """What scikit-learn's check of the parameters asks for."""
-        return {name: CONSTRAINTS[name] for name in self._get_param_names()}
-
-
-def targets(data: Dataset) -> Array:
-    """Return the encoded targets, which `fit` has attached."""
-    y = data.target
-    assert y is not None
-    return y

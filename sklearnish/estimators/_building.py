@@ -68,10 +68,11 @@ def scale_inputs(module: nn.Module, dataset: Dataset, seed: int, *, weighted: bo
 
 def build_net(estimator: Any, module: nn.Module, dataset: Dataset, device: torch.device) -> Net:
     """Try the module on two rows, choose the criterion, and build the net around both."""
-    rows = _two_rows(dataset)
+    rows = _two_rows(dataset, real=estimator.module is not None)
     outputs = dry_run(module, to_device(rows, device).X, estimator.precision, device)
     chosen = estimator._choose_criterion(outputs)
     criterion = make_criterion(chosen, dict(estimator.criterion_params or {}))
+    criterion.to(dtype=weight_dtype(estimator.precision))  # its weights, if it has any
     wanted = estimator._width(outputs)
     check_shape(module, outputs, len(rows), wanted, estimator._describe_outputs())
     warn_of_final_activation(module, outputs, criterion)
@@ -81,6 +82,8 @@ def build_net(estimator: Any, module: nn.Module, dataset: Dataset, device: torch
         criterion,
         optimizer=optimizer,
         lr=estimator.lr,
+        batch_size=estimator.batch_size,
+        max_epochs=estimator.max_epochs,
         lr_schedule=estimator.lr_schedule,
         clip_grad_norm=estimator.clip_grad_norm,
         accumulate_steps=estimator.accumulate_steps,
@@ -98,10 +101,16 @@ def build_net(estimator: Any, module: nn.Module, dataset: Dataset, device: torch
     return net
 
 
-def _two_rows(dataset: Dataset) -> Batch:
-    """Take rows to try a module on: made up where real ones cost the reading of a block."""
+def _two_rows(dataset: Dataset, *, real: bool) -> Batch:
+    """Take rows to try a module on: made up for an MLP if real ones cost reading a block.
+
+    A user's module may fail on numbers it is not made for. Where rows come in blocks it is
+    given the first row twice, since the second may lie in another block.
+    """
     n = min(2, len(dataset))
     if dataset.source.blocks is None or dataset.transforms:
         return dataset.read(np.arange(n), finite=True)
+    if real:
+        return dataset.read(np.zeros(n, np.int64), finite=True)
     made_up = np.random.default_rng(0).integers(0, 256, (n, *dataset.row_shape))
     return Batch(torch.from_numpy(made_up.astype(dataset.dtype)))

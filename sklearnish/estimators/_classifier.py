@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin
 from torch import Tensor, nn
 
@@ -50,7 +51,9 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         Learning rate.
     lr_schedule : {"cosine", "onecycle"}, scheduler class or None, default=None
         How the learning rate changes: the named ones step with every batch over the whole fit,
-        a class of torch (or a ``functools.partial`` of one) with every epoch.
+        a class of torch (or a ``functools.partial`` of one) with every epoch. With a
+        `sampler` that draws fewer rows, a named one does not reach its end. In `partial_fit`,
+        whose length nobody knows, it leaves the rate at `lr`; a class goes on from call to call.
     max_epochs : int, default=10
         Passes over the rows.
     batch_size : int, default=256
@@ -67,8 +70,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         "auto" takes CUDA, else MPS, else the CPU.
     sampler : {"shuffle", "sequential", "balanced", "weighted"} or callable, default="shuffle"
         Order of the rows in an epoch, or which are drawn. Rows drawn by weight or class are
-        not weighted again in the loss. A callable is given the Dataset being fitted and returns
-        row numbers or a torch ``Sampler``.
+        not weighted again in the loss. A callable is given the Dataset being fitted, with the
+        targets passed to `fit`, and returns row numbers or a torch ``Sampler``.
     augment : callable, sequence of callables or None, default=None
         Random changes of each row in training; ``per_batch(f)`` changes whole batches.
     shuffle_memory : str or int, default="256MB"
@@ -100,7 +103,9 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     callbacks : list of skorch callbacks, default=None
         Told of every epoch, and of every batch if they ask for it.
     random_state : int, RandomState instance or None, default=None
-        Fixes weights, order, dropout and augmentation; the global generators are left alone.
+        Fixes weights, order, dropout and augmentation; the global generators are left as they
+        were found. None draws a seed from NumPy's global generator, as in scikit-learn.
+        Fits in several threads of a process therefore run one after another.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -221,6 +226,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     ) -> "TorchClassifier":
         """Train for one epoch on these rows, going on from what was learned before.
 
+        No rows are held out: `early_stopping` and its parameters play no part.
+
         Parameters
         ----------
         X : like X of fit
@@ -284,8 +291,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
             )
         self.multilabel_, self.classes_ = multilabel, classes
 
-    def _weigh_rows(self, y: Array, weight: Array | None) -> Array | None:
-        if self.class_weight is None or self.sampler == "balanced":
+    def _weigh_rows(self, y: Array, weight: Array | None, *, training: bool) -> Array | None:
+        if self.class_weight is None:
             return weight
         if self.multilabel_:
             raise ValueError(
@@ -293,7 +300,11 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
                 "criterion_params={'pos_weight': ...}."
             )
         rows = np.ones(len(y)) if weight is None else weight
-        weights: Array = rows * weigh_classes(self.class_weight, self.classes_, y, rows)[y]
+        if training:
+            self._per_class = weigh_classes(self.class_weight, self.classes_, y, rows)
+        if training and self.sampler == "balanced":
+            return weight
+        weights: Array = rows * self._per_class[y]
         return weights
 
     def _strata(self, y: Array) -> Array | None:
@@ -324,7 +335,10 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         one_logit = self.multilabel_ or self._width_fitted == 1
         default = nn.BCEWithLogitsLoss if one_logit else nn.CrossEntropyLoss
         chosen = default if self.criterion is None else self.criterion
-        self._loss_name = getattr(chosen, "__name__", type(chosen).__name__)
+        kind = chosen if isinstance(chosen, type) else type(chosen)
+        self._takes = next(
+            (loss for loss in (nn.BCELoss, nn.NLLLoss) if issubclass(kind, loss)), None
+        )
         return chosen
 
     def _width(self, outputs: Tensor) -> int:
@@ -419,13 +433,13 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     def _predict_proba_of(self, outputs: Tensor) -> Array:
         """Turn outputs into probabilities."""
         one_logit = self._width_fitted == 1
-        p = probabilities(
-            outputs, self._loss_name, multilabel=self.multilabel_, one_logit=one_logit
-        )
+        p = probabilities(outputs, self._takes, multilabel=self.multilabel_, one_logit=one_logit)
         return p.numpy()
 
     def _decision_function_of(self, outputs: Tensor) -> Array:
         """Difference of the two logits, or all of many."""
+        if self._takes is nn.BCELoss:
+            outputs = torch.logit(outputs, eps=torch.finfo(outputs.dtype).eps)
         if self._width_fitted == 1 and not self.multilabel_:
             return outputs.reshape(-1).numpy()
         if len(self.classes_) == 2 and not self.multilabel_:

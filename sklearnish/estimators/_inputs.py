@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 from sklearnish.data import Dataset, as_dataset
@@ -26,7 +27,35 @@ def is_frame(X: Any) -> bool:
 
 def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Check an array-like as scikit-learn does; return an array or a CSR matrix."""
-    return validate_data(estimator, X, reset=reset, accept_sparse="csr", allow_nd=True)
+    if isinstance(X, torch.utils.data.DataLoader):
+        raise TypeError(
+            "X is a DataLoader; pass its dataset instead, loader.dataset: batches, order and "
+            "workers are parameters of the estimator."
+        )
+    try:
+        return validate_data(estimator, X, reset=reset, accept_sparse="csr", allow_nd=True)
+    except ValueError as error:
+        raise ValueError(f"{error}{_first_not_finite(X)}") from error
+
+
+def _first_not_finite(X: Any) -> str:
+    """Say where an array-like has NaN or infinity, if it has any."""
+    try:
+        if sparse.issparse(X):
+            entries = X.tocoo()  # type: ignore[attr-defined]
+            bad = np.flatnonzero(~np.isfinite(entries.data))[:1]
+            place = [int(i[0]) for i in (entries.row[bad], entries.col[bad]) if len(i)]
+        else:
+            values = np.asarray(X)
+            values = values if values.dtype.kind in "fc" else values.astype(np.float64)
+            bad = np.argwhere(~np.isfinite(values))[:1]
+            place = bad.ravel().tolist()
+    except (TypeError, ValueError):
+        return ""
+    if len(place) < 2:
+        return ""
+    column = f"column {place[1]}" if len(place) == 2 else f"position {tuple(place[1:])}"
+    return f"\nThe first is in row {place[0]}, {column}."
 
 
 def to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:

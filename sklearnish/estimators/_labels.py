@@ -8,7 +8,7 @@ import torch
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_y
-from torch import Tensor
+from torch import Tensor, nn
 
 Array = npt.NDArray[Any]
 
@@ -27,8 +27,19 @@ def check_labels(y: Array, estimator: Any) -> tuple[Array, bool]:
             "example with sklearn.multioutput.MultiOutputClassifier."
         )
     if kind == "multilabel-indicator":
-        return y.astype(np.int64), True
+        return _indicator(y), True
     return _check_y(y, multi_output=False, estimator=estimator), False
+
+
+def _indicator(y: Array) -> Array:
+    """Refuse an indicator of two values other than 0 and 1, which losses do not understand."""
+    values = np.unique(y)
+    if not np.isin(values, [0, 1]).all():
+        raise ValueError(
+            f"y has several columns of labels {values.tolist()}; wanted a 0/1 indicator of shape "
+            f"(n_rows, n_labels). Convert it: (y == {values[-1]}).astype(int)."
+        )
+    return y.astype(np.int64)
 
 
 def check_width(y: Array, multilabel: bool, n_labels: int | None) -> None:
@@ -84,15 +95,22 @@ def weigh_classes(class_weight: Any, classes: Array, codes: Array, rows: Array) 
     unknown = [label for label in class_weight if label not in labels]
     if unknown:
         raise ValueError(f"class_weight names {unknown}, which are not classes of y: {labels}.")
-    return np.array([float(class_weight.get(label, 1.0)) for label in labels])
+    given = np.array([float(class_weight.get(label, 1.0)) for label in labels])
+    if not np.isfinite(given).all() or (given < 0).any():
+        raise ValueError(
+            f"class_weight={class_weight} must be finite and not negative; 0 leaves a class out."
+        )
+    return given
 
 
-def probabilities(outputs: Tensor, loss: str, *, multilabel: bool, one_logit: bool) -> Tensor:
-    """Turn outputs into what the criterion of that name takes them for."""
+def probabilities(
+    outputs: Tensor, loss: type | None, *, multilabel: bool, one_logit: bool
+) -> Tensor:
+    """Turn outputs into what the criterion takes them for: logits but for BCELoss, NLLLoss."""
     if multilabel:
-        return outputs if loss == "BCELoss" else torch.sigmoid(outputs)
+        return outputs if loss is nn.BCELoss else torch.sigmoid(outputs)
     if one_logit:
         p = outputs.reshape(-1)
-        p = p if loss == "BCELoss" else torch.sigmoid(p)
+        p = p if loss is nn.BCELoss else torch.sigmoid(p)
         return torch.stack([1 - p, p], 1)
-    return outputs.exp() if loss == "NLLLoss" else outputs.softmax(1)
+    return outputs.exp() if loss is nn.NLLLoss else outputs.softmax(1)

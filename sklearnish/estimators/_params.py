@@ -49,6 +49,16 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+def check_optimizer(optimizer: Any) -> None:
+    """Refuse what cannot take a step from gradients alone."""
+    factory = getattr(optimizer, "func", optimizer)  # of a functools.partial
+    if isinstance(factory, type) and issubclass(factory, torch.optim.LBFGS):
+        raise ValueError(
+            f"optimizer={factory.__name__} is not supported: it needs a closure that computes the "
+            "loss again, several times a step. Use 'adam', 'adamw', 'sgd' or another optimizer."
+        )
+
+
 def split_nested(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Separate `module__hidden=1` and its like from the constructor's own parameters."""
     own: dict[str, Any] = {}
@@ -64,6 +74,11 @@ def split_nested(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict
 
 class NestedParams:
     """Lets `module__*`, `optimizer__*` and `criterion__*` stand for entries of the dicts."""
+
+    @property
+    def _parameter_constraints(self) -> dict[str, list[Any]]:
+        """What scikit-learn's check of the parameters asks for."""
+        return {name: CONSTRAINTS[name] for name in self._get_param_names()}  # type: ignore[attr-defined]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get parameters for this estimator.

@@ -1,6 +1,8 @@
 """Outputs of a trained net for many rows: batch by batch, into an array made beforehand."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from sklearnish.data import Batch, Dataset, Loader
 from sklearnish.data._batch import to_device
+from sklearnish.data._reading import storage_order
 from sklearnish.training import Net, weight_dtype
 
 _NBYTES, _ROWS = 2**22, 4096
@@ -35,8 +38,40 @@ def outputs_of_array(net: Net, X: npt.NDArray[Any], wanted: int | str) -> Tensor
 
 def _to_tensor(part: npt.NDArray[Any], dtype: Any, device: torch.device) -> Batch:
     """Bring some rows to the device; torch wants them writable."""
-    part = np.require(part, dtype=dtype, requirements=["C", "W"])
-    return Batch(torch.from_numpy(part).to(device))
+    with np.errstate(over="ignore"):  # reported below
+        cast = np.require(part, dtype=dtype, requirements=["C", "W"])
+    if part.dtype.itemsize > cast.itemsize and not np.isfinite(cast.sum()):
+        _check_range(part, cast)
+    return Batch(torch.from_numpy(cast).to(device))
+
+
+def _check_range(part: npt.NDArray[Any], cast: npt.NDArray[Any]) -> None:
+    """Refuse numbers that were finite before the cast, and are no longer."""
+    bad = ~np.isfinite(cast)
+    if bad.any():
+        raise ValueError(
+            f"Input X contains {part[bad][0]:g}, which is beyond {cast.dtype}; scale X, for "
+            "example with StandardScaler, or fit with precision='float64'."
+        )
+
+
+@contextmanager
+def explained(row_shape: tuple[int, ...], n_fitted: int) -> Iterator[None]:
+    """Say that rows are of another size than in fit, if the module fails on them.
+
+    It may well not: a module of convolutions can take images of any size.
+    """
+    try:
+        yield
+    except (RuntimeError, IndexError) as error:
+        n = math.prod(row_shape)
+        if n == n_fitted:
+            raise
+        raise ValueError(
+            f"X has rows of shape {row_shape}, {n} values, but fit saw {n_fitted} values a row, "
+            "and the module fails on them. Pass rows of the same size, changed by the same "
+            f"functions (ds.map, ds.map_batches) as those of fit. The module says: {error}"
+        ) from error
 
 
 def outputs_of_dataset(net: Net, dataset: Dataset, wanted: int | str, **options: Any) -> Tensor:
@@ -47,10 +82,16 @@ def outputs_of_dataset(net: Net, dataset: Dataset, wanted: int | str, **options:
     if dataset.in_memory and len(dataset) <= size:
         batch = dataset.read(np.arange(len(dataset)), finite=True)
         return _collect(net, [to_device(batch, device)], len(dataset))
+    order = storage_order(dataset)
     with Loader(
-        dataset, batch_size=size, epochs=1, sampler="sequential", device=device, **options
+        dataset if order is None else dataset[order],
+        batch_size=size,
+        sampler="sequential",
+        device=device,
+        **options,
     ) as loader:
-        return _collect(net, loader, len(dataset))
+        outputs = _collect(net, loader, len(dataset))
+    return outputs if order is None else outputs[torch.from_numpy(np.argsort(order))]
 
 
 @torch.inference_mode()

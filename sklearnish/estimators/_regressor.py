@@ -46,7 +46,9 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
         Learning rate.
     lr_schedule : {"cosine", "onecycle"}, scheduler class or None, default=None
         How the learning rate changes: the named ones step with every batch over the whole fit,
-        a class of torch (or a ``functools.partial`` of one) with every epoch.
+        a class of torch (or a ``functools.partial`` of one) with every epoch. With a
+        `sampler` that draws fewer rows, a named one does not reach its end. In `partial_fit`,
+        whose length nobody knows, it leaves the rate at `lr`; a class goes on from call to call.
     max_epochs : int, default=10
         Passes over the rows.
     batch_size : int, default=256
@@ -63,8 +65,8 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
         "auto" takes CUDA, else MPS, else the CPU.
     sampler : {"shuffle", "sequential", "balanced", "weighted"} or callable, default="shuffle"
         Order of the rows in an epoch, or which are drawn. Rows drawn by weight or class are
-        not weighted again in the loss. A callable is given the Dataset being fitted and returns
-        row numbers or a torch ``Sampler``.
+        not weighted again in the loss. A callable is given the Dataset being fitted, with the
+        targets passed to `fit`, and returns row numbers or a torch ``Sampler``.
     augment : callable, sequence of callables or None, default=None
         Random changes of each row in training; ``per_batch(f)`` changes whole batches.
     shuffle_memory : str or int, default="256MB"
@@ -96,7 +98,9 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
     callbacks : list of skorch callbacks, default=None
         Told of every epoch, and of every batch if they ask for it.
     random_state : int, RandomState instance or None, default=None
-        Fixes weights, order, dropout and augmentation; the global generators are left alone.
+        Fixes weights, order, dropout and augmentation; the global generators are left as they
+        were found. None draws a seed from NumPy's global generator, as in scikit-learn.
+        Fits in several threads of a process therefore run one after another.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -211,6 +215,8 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
     def partial_fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> "TorchRegressor":
         """Train for one epoch on these rows, going on from what was learned before.
 
+        No rows are held out: `early_stopping` and its parameters play no part.
+
         Parameters
         ----------
         X : like X of fit
@@ -226,6 +232,14 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
             The fitted estimator.
         """
         return self._partial_fit(X, y, sample_weight)
+
+    def _check_params(self, *, fresh: bool) -> None:
+        if self.sampler == "balanced":
+            raise ValueError(
+                'sampler="balanced" draws classes alike, and a regressor has none; use "shuffle", '
+                'or "weighted" with sample_weight.'
+            )
+        super()._check_params(fresh=fresh)
 
     def _check_y(self, y: Array, *, reset: bool) -> Array:
         y = _check_y(y, multi_output=True, y_numeric=True, estimator=self)

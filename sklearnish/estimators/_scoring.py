@@ -1,5 +1,6 @@
 """Scoring validation rows during a fit, with scikit-learn's scorers."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,11 @@ def make_score(
 
     scorer = get_scorer(monitor)
     extra = {} if weight is None else {"sample_weight": weight}
+    if extra and "sample_weight" not in inspect.signature(scorer._score_func).parameters:
+        raise ValueError(
+            f"monitor={monitor!r} takes no sample_weight, but the validation rows have weights; "
+            "choose another monitor, or fit without sample_weight."
+        )
 
     def score(outputs: Tensor) -> dict[str, float]:
         return {f"valid_{monitor}": float(scorer(Outputs(estimator), outputs.cpu(), y, **extra))}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from sklearnish.training._optim import Schedule
+from sklearnish.training._optim import Schedule, make_schedule
 
 
 class Descent:
@@ -29,9 +29,29 @@ class Descent:
         self.accumulate = accumulate
         self.scaler = scaler
         self.schedule: Schedule | None = None
+        self._options = [_options_of(group) for group in optimizer.param_groups]
         self._pending = 0
         self._size: Any = 0
         optimizer.zero_grad(set_to_none=True)
+
+    def start(self, schedule: Any, steps: int | None) -> None:
+        """Begin a schedule over all steps from the full learning rate; go on with any other.
+
+        Where the number of steps is not known, the former leave the learning rate as it is.
+        """
+        over_all = isinstance(schedule, str)
+        if over_all:
+            self._reset_options()
+            self.schedule = None
+        if self.schedule is None and not (over_all and steps is None):
+            self.schedule = make_schedule(schedule, self.optimizer, steps or 1)
+
+    def _reset_options(self) -> None:
+        """Put back the learning rate, and what else a schedule may have changed."""
+        for group, options in zip(self.optimizer.param_groups, self._options, strict=True):
+            parameters = group["params"]
+            group.clear()
+            group.update(options, params=parameters)
 
     def backward(self, loss: Tensor, size: int | Tensor) -> None:
         """Add the gradients of a batch."""
@@ -85,3 +105,8 @@ class Descent:
     def _parameters(self) -> list[Tensor]:
         """List the weights."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+
+def _options_of(group: dict[str, Any]) -> dict[str, Any]:
+    """Copy the options of a group of weights."""
+    return {name: value for name, value in group.items() if name != "params"}

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,21 +15,17 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 class BatchLoss:
     """Loss of a batch as ``sum(weight * loss) / sum(weight)``.
 
-    ``units`` turns a loss into the one reported: a number for all, or one per target. Rows
-    drawn by their weights are not weighted again: ``weighted`` is False for them.
+    ``units`` turns a loss into the one reported: a number for all, or one per target.
     """
 
-    def __init__(
-        self, criterion: Criterion, units: float | Tensor = 1.0, *, weighted: bool = True
-    ) -> None:
+    def __init__(self, criterion: Criterion, units: float | Tensor = 1.0) -> None:
         self.criterion = criterion
-        self.weighted = weighted
         self.units = units
         self.per_row = _unreduced(criterion)
 
     def __call__(self, y_pred: Tensor, batch: Batch) -> tuple[Tensor, Tensor, int | Tensor]:
         """Return the loss to descend, the one to report, and the weight of the batch."""
-        y, weight = batch.y, batch.weight if self.weighted else None
+        y, weight = batch.y, batch.weight
         assert y is not None
         y_pred = _align(y_pred, y)
         if weight is None and not isinstance(self.units, Tensor):
@@ -92,17 +88,43 @@ def _unreduced(criterion: Criterion) -> Criterion | None:
     return unreduced
 
 
+class FunctionLoss(nn.Module):
+    """A loss function, such as ``F.mse_loss`` or a partial of it, as a module."""
+
+    def __init__(self, function: Criterion) -> None:
+        super().__init__()
+        self.function = function
+        if "reduction" in (parameters := _parameters(function)):
+            self.reduction = parameters["reduction"].default
+
+    def forward(self, y_pred: Tensor, y: Tensor) -> Tensor:
+        """Call the function, with the reduction if it takes one."""
+        reduction = getattr(self, "reduction", inspect.Parameter.empty)
+        options = {} if reduction is inspect.Parameter.empty else {"reduction": reduction}
+        return self.function(y_pred, y, **options)
+
+
 def make_criterion(criterion: Any, params: dict[str, Any]) -> nn.Module:
-    """Build the criterion from a class or a ready instance."""
-    if not isinstance(criterion, type):
-        if params:
-            raise ValueError(
-                f"criterion_params={params} need a criterion class, but criterion is the "
-                f"instance {criterion!r}; pass {type(criterion).__name__} itself."
-            )
-        return copy.deepcopy(criterion)  # type: ignore[no-any-return]
-    check_arguments(criterion, params, "criterion")
-    return criterion(**params)  # type: ignore[no-any-return]
+    """Build the criterion from a class, a ready instance or a function."""
+    if isinstance(criterion, type):
+        check_arguments(criterion, params, "criterion")
+        built = criterion(**params)
+    elif params:
+        raise ValueError(
+            f"criterion_params={params} need a criterion class, but criterion is "
+            f"{criterion!r}; pass its class, or a functools.partial of a function."
+        )
+    else:
+        built = copy.deepcopy(criterion)
+    return built if isinstance(built, nn.Module) else FunctionLoss(built)
+
+
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    """Find the parameters of a function, none where it does not tell."""
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
 
 
 def check_arguments(factory: Any, params: dict[str, Any], role: str) -> None:

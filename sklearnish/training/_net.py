@@ -1,9 +1,8 @@
 """The training loop: skorch's NeuralNet fed by a Loader, with nothing per step but the step."""
 
-import dis
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from sklearnish.data._batch import Batch, Features
 from sklearnish.training._descent import Descent
 from sklearnish.training._devices import autocast, is_available, weight_dtype
 from sklearnish.training._loss import BatchLoss
-from sklearnish.training._optim import make_optimizer, make_schedule
+from sklearnish.training._optim import make_optimizer
 from sklearnish.training._progress import Progress
-from sklearnish.training._record import EpochLoss
-from sklearnish.training._stopping import EarlyStopping
+from sklearnish.training._record import EpochLoss, best_so_far
+from sklearnish.training._stopping import EarlyStopping, raised_to_stop
 
 Score = Callable[[Tensor], dict[str, float]]
 
@@ -51,7 +50,7 @@ class Net(NeuralNet):
     units : float or Tensor of shape (n_targets,), default=1.0
         What turns a loss into the one reported.
     weighted : bool, default=True
-        Whether row weights enter the loss.
+        Whether row weights enter the loss of training; that of validation always has them.
     **kwargs
         As skorch's NeuralNet has them.
     """
@@ -100,7 +99,7 @@ class Net(NeuralNet):
             accumulate=self.accumulate_steps,
             scaler=torch.amp.GradScaler(torch.device(self.device).type) if half else None,
         )
-        self.loss_ = BatchLoss(self.criterion_, self.units, weighted=self.weighted)
+        self.loss_ = BatchLoss(self.criterion_, self.units)
         return self
 
     def torch_compile(self, module: Any, name: str) -> Any:
@@ -124,15 +123,17 @@ class Net(NeuralNet):
         monitor: str = "valid_loss",
         wait: Callable[[], float] = lambda: 0.0,
         dataset: Any = None,
+        open_ended: bool = False,
     ) -> "Net":
         """Train for some epochs, or until `stopping` ends it; leave the module in eval mode.
 
         Each iteration over `batches` is an epoch. `score` is given the outputs for the
         validation rows and returns further records of the epoch. `wait` tells how many seconds
-        the last epoch waited for data.
+        the last epoch waited for data. `open_ended` training has no known length: the schedules
+        over all steps leave the learning rate as it is.
         """
         steps = epochs * -(-steps_per_epoch // self.accumulate_steps)
-        self.descent_.schedule = make_schedule(self.lr_schedule, self.optimizer_, max(1, steps))
+        self.descent_.start(self.lr_schedule, None if open_ended else max(1, steps))
         self.hooks_ = self._hooks()
         on_epoch = {"dataset_train": dataset, "dataset_valid": valid}
         self.notify("on_train_begin", X=dataset, y=None)
@@ -148,6 +149,8 @@ class Net(NeuralNet):
             self.best_epoch_ = stopping.restore(self.module_)
         self._set_training(False)
         self.notify("on_train_end", X=dataset, y=None)
+        # A callback may have loaded a checkpoint, the history up to its epoch included.
+        self.best_epoch_ = min(self.best_epoch_, len(self.history))
         return self
 
     def _epoch(
@@ -167,12 +170,13 @@ class Net(NeuralNet):
             self.run_single_epoch(valid, False, "valid", self.validation_step, outputs=outputs)
             if score is not None and outputs is not None:
                 self._record(score(torch.cat(outputs)))
+        self._record(best_so_far(self.history.to_list()))
         self._record({"dur": time.perf_counter() - start, "lr": lr, "wait": waited})
         if self.descent_.schedule is not None:
             last = self.history[-1]
             self.descent_.schedule.epoch(last.get("valid_loss", last["train_loss"]))
 
-    def _record(self, values: dict[str, float]) -> None:
+    def _record(self, values: Mapping[str, float]) -> None:
         """Write numbers of the epoch to the history."""
         for name, value in values.items():
             self.history.record(name, value)
@@ -190,7 +194,7 @@ class Net(NeuralNet):
             try:
                 callback.on_epoch_end(self, **on_epoch)
             except KeyboardInterrupt as interrupt:
-                if not _raised_to_stop(interrupt):
+                if not raised_to_stop(interrupt):
                     raise
                 stop = True
         return stop
@@ -223,6 +227,9 @@ class Net(NeuralNet):
                 self._end_batch(batch, training, prefix, step)
         if training:
             descent.finish()
+        if self.callbacks_ and not per_batch and losses.count:
+            self.history.new_batch()  # the last one of an epoch, as Checkpoint names files by it
+            self._record_batch(batch, prefix, step)
         self.history.record(f"{prefix}_loss", self.loss_.report(losses.mean(descent.lr)))
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
@@ -239,6 +246,8 @@ class Net(NeuralNet):
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of one batch."""
         y_pred = self.infer(batch.X)
+        if not self.weighted:  # rows drawn by their weights are not weighed again
+            batch = Batch(batch.X, batch.y)
         loss, reported, size = self.loss_(y_pred, batch)
         self.descent_.backward(loss, size)
         return {"loss": reported, "y_pred": y_pred, "size": size}
@@ -283,9 +292,8 @@ class Net(NeuralNet):
         self.notify("on_batch_begin", batch=batch[:2], training=training)
 
     def _end_batch(self, batch: Batch, training: bool, prefix: str, step: dict[str, Any]) -> None:
-        """Write a batch's record and tell callbacks."""
-        self.history.record_batch(f"{prefix}_loss", self.loss_.report(step["loss"].item()))
-        self.history.record_batch(f"{prefix}_batch_size", len(batch))
+        """Record a batch and tell callbacks."""
+        self._record_batch(batch, prefix, step)
         self.notify(
             "on_batch_end",
             batch=batch[:2],
@@ -293,6 +301,11 @@ class Net(NeuralNet):
             loss=step["loss"],
             y_pred=step["y_pred"],
         )
+
+    def _record_batch(self, batch: Batch, prefix: str, step: dict[str, Any]) -> None:
+        """Write a batch's record, which waits for the device."""
+        self.history.record_batch(f"{prefix}_loss", self.loss_.report(step["loss"].item()))
+        self.history.record_batch(f"{prefix}_batch_size", len(batch))
 
     # What callbacks may ask for
 
@@ -329,14 +342,3 @@ class Net(NeuralNet):
             self.module_.to(self.device)
             self.criterion_.to(self.device)
             self.optimizer_.load_state_dict(self.optimizer_.state_dict())
-
-
-def _raised_to_stop(interrupt: KeyboardInterrupt) -> bool:
-    """Tell a callback's `raise KeyboardInterrupt` from the user's Ctrl-C."""
-    trace = interrupt.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return False
-    code = trace.tb_frame.f_code.co_code
-    return dis.opname[code[trace.tb_lasti]] == "RAISE_VARARGS"

@@ -1,5 +1,7 @@
 """The losses of an epoch, kept on the device, since asking for one waits for the step."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -53,6 +55,16 @@ class EpochLoss:
             f"(learning rate {lr:g}). Usual cures: a smaller lr, clip_grad_norm=1.0, inputs on "
             "a common scale, precision='float32' instead of a half precision."
         )
+
+
+def best_so_far(history: list[dict[str, Any]]) -> dict[str, bool]:
+    """Say of the last epoch's losses whether they are the least, as skorch's callbacks ask."""
+    last = history[-1]
+    names = [name for name in ("train_loss", "valid_loss") if name in last]
+    return {
+        f"{name}_best": all(last[name] < epoch.get(name, float("inf")) for epoch in history[:-1])
+        for name in names
+    }
 
 
 def _stack(sizes: list[int | Tensor]) -> Tensor:

@@ -1,28 +1,25 @@
 """Global state of the process, borrowed for one fit and put back."""
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
+
+from sklearnish.data._randomness import restored_generators, seed_generators
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generators of torch, NumPy and Python; leave them as they were found."""
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()  # noqa: NPY002 -- user code draws from this generator
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        try:
-            random.seed(seed)
-            np.random.seed(seed)  # noqa: NPY002
-            torch.manual_seed(seed)
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
+    """Seed the global generators of torch, NumPy and Python; leave them as they were found.
+
+    The generators belong to the process, so of several threads one enters at a time.
+    """
+    if device.type == "cuda":
+        # Before it, there is no generator to put back.
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    with restored_generators(True, device):
+        seed_generators(seed, device)
+        yield
 
 
 @contextmanager

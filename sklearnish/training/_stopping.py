@@ -1,5 +1,6 @@
 """When to stop, and which weights to keep."""
 
+import dis
 import math
 
 from torch import Tensor, nn
@@ -40,3 +41,14 @@ class EarlyStopping:
             module.load_state_dict(self._weights)
         self._weights = None
         return self.best_epoch
+
+
+def raised_to_stop(interrupt: KeyboardInterrupt) -> bool:
+    """Tell a callback's `raise KeyboardInterrupt` from the user's Ctrl-C."""
+    trace = interrupt.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code.co_code
+    return dis.opname[code[trace.tb_lasti]] == "RAISE_VARARGS"

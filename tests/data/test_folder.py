@@ -72,3 +72,55 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
     with pytest.raises(RuntimeError, match="no"):
         ds.map(fails).cache(tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_functions_that_change_the_width_leave_no_names(table, tmp_path):
+    _, ds = table
+    wider = ds.map(_twice_as_wide)
+    assert wider.shape == (50, 6)
+    assert not hasattr(wider, "columns")
+    cached = wider.cache(tmp_path / "cache")
+    np.testing.assert_array_equal(np.asarray(cached), np.asarray(wider))
+
+
+def _twice_as_wide(x):
+    return torch.cat([x, 10 * x])
+
+
+def test_a_changed_function_is_another_dataset(tmp_path):
+    ds = sn.as_dataset(np.ones((3, 2)))
+    ds.map(_double).cache(tmp_path / "cache")
+    changed = _double.__code__
+    try:
+        _double.__code__ = _triple.__code__
+        with pytest.raises(FileExistsError, match="a function that was changed"):
+            ds.map(_double).cache(tmp_path / "cache")
+    finally:
+        _double.__code__ = changed
+    assert np.asarray(ds.map(_double).cache(tmp_path / "cache")).max() == 2
+
+
+def _triple(x):
+    return x * 3
+
+
+def test_whole_numbers_and_double_precision_stay(tmp_path):
+    tokens = torch.arange(6).reshape(3, 2)
+    cached = sn.as_dataset(tokens).cache(tmp_path / "tokens")
+    assert cached.read([1]).X.tolist() == [[2, 3]]
+    assert cached.read([1]).X.dtype == torch.int64
+    precise = sn.as_dataset(np.full((2, 1), 1 / 3)).with_dtype(torch.float64)
+    assert precise.cache(tmp_path / "precise").read([0]).X.item() == 1 / 3
+
+
+def test_a_memory_map_that_was_rewritten_is_written_again(tmp_path):
+    np.save(tmp_path / "X.npy", np.ones((4, 2)))
+    sn.as_dataset(np.load(tmp_path / "X.npy", mmap_mode="r")).cache(tmp_path / "cache")
+    np.save(tmp_path / "X.npy", np.zeros((4, 2)))
+    with pytest.raises(FileExistsError):
+        sn.as_dataset(np.load(tmp_path / "X.npy", mmap_mode="r")).cache(tmp_path / "cache")
+
+
+def test_an_empty_folder_may_be_there_already(table, tmp_path):
+    (tmp_path / "cache").mkdir()
+    assert len(table[1].cache(tmp_path / "cache")) == 50

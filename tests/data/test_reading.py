@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearnish.data import _reading
 from sklearnish.data._scan import as_dataset, scan_parquet
 
 N = 50
@@ -48,6 +49,7 @@ def test_rows_of_blocks_come_in_the_order_asked_for(ds, data):
 def test_each_block_is_read_once(path):
     ds = scan_parquet(path, target="label", weight="w")
     np.testing.assert_array_equal(ds.target, FRAME["label"])
+    np.testing.assert_array_equal(ds.weight, FRAME["w"])
     ds.source.blocks_read = 0
     ds.read([20, 0, 49, 1, 20, 48, 3])
     assert ds.source.blocks_read == 4
@@ -97,5 +99,40 @@ def test_columns_of_an_array_are_picked_before_the_batch():
     assert out.is_contiguous()
 
 
-def test_values_of_nothing_are_none():
-    assert _reading.values(as_dataset([[1.0]]), None, {}, np.arange(1)) is None
+def test_labels_with_nulls_in_some_blocks_keep_one_type(tmp_path):
+    n = 300_000
+    labels = pd.array(np.arange(n), dtype="Int64")
+    labels[n - 1] = pd.NA
+    frame = pd.DataFrame({"a": np.zeros(n, np.float32), "label": labels, "w": labels})
+    frame.to_parquet(tmp_path / "f.parquet", row_group_size=50_000)
+    ds = scan_parquet(tmp_path / "f.parquet", target="label", weight="w", columns=["a"] * 8)
+    order = np.random.default_rng(0).permutation(n)
+    batch = ds.read(order)
+    expected = np.where(order == n - 1, np.nan, order).astype(np.float32)
+    np.testing.assert_array_equal(batch.y.numpy(), expected)
+    np.testing.assert_array_equal(batch.weight.numpy(), expected)
+
+
+def test_text_labels_have_one_number_in_all_views(tmp_path):
+    frame = pd.DataFrame({"a": range(6), "label": ["cat", "dog", "emu"] * 2})
+    frame.to_parquet(tmp_path / "f.parquet")
+    in_file = scan_parquet(tmp_path / "f.parquet", target="label")
+    attached = as_dataset(np.zeros((6, 1)), y=["cat", "dog", "emu"] * 2)
+    for ds in (in_file, attached, pickle.loads(pickle.dumps(attached[[1, 2]])), attached[::-1]):
+        for view in (ds, ds[[0, 1]], ds[1:2]):
+            for _, y in view.batches(10):
+                assert view.classes[y].tolist() == view.target.tolist()
+                assert view.classes.tolist() == ["cat", "dog", "emu"]
+
+
+def test_a_missing_text_label_is_named(tmp_path):
+    pd.DataFrame({"a": [1, 2], "label": ["x", None]}).to_parquet(tmp_path / "f.parquet")
+    ds = scan_parquet(tmp_path / "f.parquet", target="label")
+    with pytest.raises(ValueError, match=r"missing in row 1 of .*f\.parquet"):
+        next(ds.batches(2))
+
+
+def test_known_labels_cannot_be_written_to(path):
+    target = scan_parquet(path, target="label").target
+    with pytest.raises(ValueError, match="read-only"):
+        target[0] = 5

@@ -3,6 +3,8 @@ import itertools
 import pickle
 import random
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearnish.data._scan import as_dataset
 from sklearnish.data._transforms import (
     BatchFunction,
     RowFunction,
@@ -293,3 +296,18 @@ def test_functions_pickle_with_what_was_read_from_their_signature():
 def test_what_cannot_be_pickled_is_named_with_the_way_out():
     with pytest.raises(TypeError, match=r"<lambda> cannot.*top level.*num_workers=0"):
         check_picklable([RowFunction(lambda x: x)])
+
+
+def test_threads_that_draw_from_the_global_generators_take_turns():
+    ds = as_dataset(np.zeros((40, 3))).map(_noisy)
+    alone = ds.read(range(40)).X
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda _: ds.read(range(40)).X, range(16)))
+    assert all(torch.equal(X, alone) for X in together)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def _noisy(x):
+    time.sleep(0.0001)
+    return x + torch.rand(3)

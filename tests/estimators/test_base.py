@@ -259,7 +259,7 @@ def test_rows_drawn_by_weight_are_not_weighted_again():
     X, y = regression()
     weight = np.random.default_rng(0).uniform(0.1, 3, len(y))
     reg = TorchRegressor(max_epochs=1, sampler="weighted").fit(X, y, sample_weight=weight)
-    assert not reg.net_.loss_.weighted
+    assert not reg.net_.weighted
 
 
 # Runs

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, LRScheduler, TrainEndCheckpoint
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 
@@ -92,7 +92,8 @@ def test_history_has_a_record_per_epoch():
     X, y = rows()
     net = train(make_net(), batches(X, y, 16), epochs=2, valid=batches(X, y, 64))
     record = {k: v for k, v in net.history[-1].items() if k != "batches"}
-    assert set(record) == {"epoch", "train_loss", "valid_loss", "dur", "lr", "wait"}
+    losses = {"train_loss", "train_loss_best", "valid_loss", "valid_loss_best"}
+    assert set(record) == {"epoch", "dur", "lr", "wait"} | losses
     assert (record["epoch"], record["lr"]) == (2, 0.1)
     with torch.no_grad():
         expected = nn.functional.mse_loss(net.module_(X)[:, 0], y).item()
@@ -182,7 +183,7 @@ def test_callbacks_are_told():
     recorder = Recorder()
     net = train(make_net(callbacks=[recorder]), batches(X, y, 32), epochs=2)
     assert recorder.calls == ["train_begin", "epoch_end", "epoch_end", "train_end"]
-    assert net.history[-1]["batches"] == []
+    assert len(net.history[-1]["batches"]) == 1
 
 
 def test_batches_are_recorded_for_callbacks_that_ask():
@@ -202,6 +203,76 @@ def test_skorch_callbacks_work():
     train(net, batches(X, y, 32), epochs=20, valid=batches(X, y, 64))
     assert len(net.history) < 20
     assert net.history[1, "lr"] == pytest.approx(net.history[0, "lr"] / 2)
+
+
+@pytest.mark.parametrize("lr", [0.5, 1.0])  # converges, diverges
+def test_skorch_checkpoints_work(tmp_path, lr):
+    X, y = rows()
+    callbacks = [
+        Checkpoint(dirname=tmp_path / "best", sink=str),
+        TrainEndCheckpoint(dirname=tmp_path / "end", sink=str),
+    ]
+    net = make_net(callbacks=callbacks, lr=lr)
+    train(net, batches(X, y, 32), epochs=5, valid=batches(X, y, 64))
+    losses = [epoch["valid_loss"] for epoch in net.history]
+    best = [loss < min(losses[:i], default=np.inf) for i, loss in enumerate(losses)]
+    assert net.history[:, "valid_loss_best"] == best
+    assert net.history[:, "event_cp"] == best
+    assert (tmp_path / "end" / "train_end_params.pt").is_file()
+    saved = make_net()
+    saved.load_params(f_params=tmp_path / "best" / "params.pt")
+    loss = nn.functional.mse_loss(saved.module_(X)[:, 0], y).item()
+    assert loss == pytest.approx(min(losses))
+    assert torch.equal(saved.module_.weight, net.module_.weight) == best[-1] == (lr < 1)
+
+
+def test_skorch_loads_the_best_checkpoint_and_its_history(tmp_path):
+    X, y = rows()
+    checkpoint = Checkpoint(dirname=tmp_path, load_best=True, sink=str)
+    net = make_net(callbacks=[checkpoint], lr=1.0)
+    train(net, batches(X, y, 32), epochs=5, valid=batches(X, y, 64))
+    loss = nn.functional.mse_loss(net.module_(X)[:, 0], y).item()
+    assert loss == pytest.approx(net.history[0, "valid_loss"])
+    assert net.best_epoch_ == len(net.history) == 1
+
+
+def test_rows_drawn_by_weight_are_weighed_in_validation_alone():
+    X, y = rows()
+    weight = torch.arange(64.0)
+    data = batches(X, y, 64, weight)
+    drawn = train(make_net(weighted=False, lr=1e-9), data, valid=data).history[-1]
+    weighed = train(make_net(lr=1e-9), data, valid=data).history[-1]
+    plain = train(make_net(lr=1e-9), batches(X, y, 64)).history[-1]
+    assert drawn["train_loss"] == pytest.approx(plain["train_loss"])
+    assert drawn["valid_loss"] == pytest.approx(weighed["valid_loss"])
+    assert drawn["valid_loss"] != pytest.approx(drawn["train_loss"])
+
+
+def test_open_ended_training_keeps_the_rate_of_a_schedule_over_all_steps():
+    X, y = rows()
+    for name in ("cosine", "onecycle"):
+        net = make_net(lr_schedule=name, optimizer__momentum=0.8)
+        data = batches(X, y, 16)
+        train(net, data, open_ended=True)
+        assert net.descent_.lr == pytest.approx(0.1)
+        first = train(net, data, epochs=3).history[:, "lr"]
+        train(net, data, open_ended=True)
+        assert net.descent_.lr == pytest.approx(0.1)
+        assert net.optimizer_.param_groups[0]["momentum"] == 0.8
+        assert train(net, data, epochs=3).history[-3:, "lr"] == pytest.approx(first[1:])
+
+
+def test_open_ended_training_goes_on_with_a_schedule_by_epochs():
+    X, y = rows()
+    net = make_net(lr_schedule=every_second)
+    for _ in range(5):
+        train(net, batches(X, y, 16), open_ended=True)
+        net = pickle.loads(pickle.dumps(net))
+    assert net.history[:, "lr"] == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.025])
+
+
+def every_second(optimizer):
+    return torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
 
 
 def test_the_users_interrupt_is_not_swallowed():

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from sklearnish.data._files import Manifest
 from sklearnish.data._source import Column, Field, IntArray, Source
 
 
@@ -48,6 +49,8 @@ class ArraySource(Source):
 class _MemmapRef:
     """Where on disk the values of a memory map begin."""
 
+    manifest: Manifest
+
     def __init__(self, *args: Any) -> None:
         self._args = args
 
@@ -60,7 +63,10 @@ class _MemmapRef:
         while isinstance(root.base, np.memmap):
             root = root.base
         offset = root.offset + X.ctypes.data - root.ctypes.data
-        return cls(str(X.filename), X.dtype, "r", offset, X.shape)
+        ref = cls(str(X.filename), X.dtype, "r", offset, X.shape)
+        # So that a pickle of rows that have changed is another one.
+        ref.manifest = Manifest.of(ref._args[0])
+        return ref
 
     def open(self) -> Any:
         """Map the values again, read-only."""

@@ -67,6 +67,8 @@ class NpySource(Source):
         self._X = _Stack(paths)
         self._y = target
         self.name = self._X.name
+        if self._X.field.kind != "number":
+            raise ValueError(f"{self.name} holds {self._X.field.dtype}; rows must be numbers.")
         self.n_rows = self._X.n_rows
         self.schema = {"X": self._X.field}
         if target is not None:
@@ -140,6 +142,8 @@ class _File:
             raise ValueError(
                 f"{path} holds records ({dtype}); save a plain array, or write Parquet instead."
             )
+        if dtype.kind not in _KINDS:
+            raise ValueError(f"{path} holds {dtype}; numbers or text labels are needed.")
         if not shape:
             raise ValueError(f"{path} holds a single value; an array with rows is needed.")
         wanted = offset + math.prod(shape) * dtype.itemsize

@@ -26,6 +26,9 @@ from sklearnish.data._source import Column, Field, IntArray, Source
 Collate = Callable[[list[Any]], Any]
 Labels = npt.NDArray[Any]
 
+_COMPARED = 32
+"""Items whose labels are compared with those that the dataset keeps beside them."""
+
 _KINDS = {"U": "text"} | dict.fromkeys("biuf", "number")
 
 
@@ -200,7 +203,17 @@ class TorchDatasetSource(Source):
         if values is None:
             return None
         values = values if self._places is None else values[self._places]
-        return values if _same(values[0], self._first_y[0]) else None
+        return values if self._agree(values) else None
+
+    def _agree(self, values: Labels) -> bool:
+        """Compare labels with those of a few items, evenly spaced."""
+        if self._first_y is None or not _same(values[0], self._first_y[0]):
+            return False
+        if self._tensors is not None:
+            return True
+        rows = np.unique(np.linspace(0, self.n_rows - 1, _COMPARED).astype(np.int64))
+        items = np.asarray(self.read(rows, ["y"])["y"])
+        return all(_same(values[row], item) for row, item in zip(rows, items, strict=True))
 
     def row_name(self, row: int) -> str:
         """Name the item."""

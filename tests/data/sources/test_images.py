@@ -391,3 +391,18 @@ def test_files_that_change_are_noticed(folder, tmp_path, make):
         source.check_unchanged()
     with pytest.raises(DatasetChangedError):
         source.read(ROWS, ["X"])
+
+
+@pytest.mark.parametrize("damage", ["header", "end"])
+def test_a_damaged_tar_does_not_lose_its_tail_silently(folder, tmp_path, damage):
+    path = pack(tmp_path / "a.tar", folder)
+    with tarfile.open(path) as tar:
+        member = tar.getmembers()[-1]
+    data = bytearray(path.read_bytes())
+    if damage == "header":
+        data[member.offset : member.offset + 100] = b"\xff" * 100
+    else:
+        del data[member.offset :]
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.tar is truncated or damaged at byte"):
+        images_in_tar(path, size=8)
