@@ -65,4 +65,6 @@ def _ends_in(module: nn.Module, outputs: Tensor, ending: str) -> bool:
     if ending != "softmax" or outputs.ndim < 2 or outputs.shape[1] < 2:
         return False
     sums = outputs.sum(1)
-    return bool((outputs >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-3))
+    return bool(
+        (outputs >= 0).all() and torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=1e-5)
+    )

@@ -121,7 +121,7 @@ def test_text_labels_have_one_number_in_all_views(tmp_path):
     for ds in (in_file, attached, pickle.loads(pickle.dumps(attached[[1, 2]])), attached[::-1]):
         for view in (ds, ds[[0, 1]], ds[1:2]):
             for _, y in view.batches(10):
-                assert view.classes[y].tolist() == view.target.tolist()
+                assert view.classes[y.numpy()].tolist() == view.target.tolist()
                 assert view.classes.tolist() == ["cat", "dog", "emu"]
 
 
