@@ -166,7 +166,7 @@ def storage_order(dataset: "Dataset") -> IntArray | None:
 
 
 def hold_labels(dataset: "Dataset") -> "Dataset":
-    """Attach labels and weights that are columns, text as numbers, for workers read neither."""
+    """Attach labels and weights that are columns, text as numbers: workers read neither."""
     if not dataset.source.tabular:
         return dataset
     target, weight = dataset._target, dataset._weight
@@ -214,7 +214,7 @@ def whole_column(dataset: "Dataset", name: str) -> npt.NDArray[Any]:
 
 
 def find_classes(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Find the distinct labels, ascending.
+    """Find the distinct labels, ascending; a set is quicker than sorting Python objects.
 
     Raises
     ------

@@ -7,11 +7,11 @@ import torch
 from sklearn.base import ClassifierMixin
 from torch import Tensor, nn
 
+from sklearnish.data._reading import find_classes
 from sklearnish.estimators._base import Array, TorchEstimator
 from sklearnish.estimators._labels import (
     check_labels,
     check_width,
-    find_classes,
     number_labels,
     probabilities,
     weigh_classes,
@@ -283,7 +283,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         if multilabel:
             classes = np.arange(y.shape[1])
         else:
-            classes = find_classes(y) if announced is None else announced
+            classes = find_classes(y, "y") if announced is None else announced
         if len(classes) < 2 and not multilabel:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y, got one class: "

@@ -10,6 +10,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_y
 from torch import Tensor, nn
 
+from sklearnish.data._reading import find_classes
+
 Array = npt.NDArray[Any]
 
 _PIECE = 2**20
@@ -62,19 +64,12 @@ def number_labels(y: Array, classes: Array) -> Array:
         found = _places(piece, classes)
         known = classes[found] == piece
         if not np.all(known):
-            unseen = find_classes(piece[~known])[:5].tolist()
+            unseen = find_classes(piece[~known], "y")[:5].tolist()
             raise ValueError(
                 f"y has labels {unseen} that are not among the classes {classes[:10].tolist()}."
             )
         codes[start : start + _PIECE] = found
     return codes
-
-
-def find_classes(y: Array) -> Array:
-    """Find the distinct labels, ascending; a set is much quicker than sorting Python objects."""
-    if y.dtype != object:
-        return np.unique(y)
-    return np.array(sorted(set(y.tolist())), dtype=object)
 
 
 def _places(y: Array, classes: Array) -> Array:
