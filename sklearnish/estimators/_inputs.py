@@ -7,7 +7,7 @@ import torch
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
-from sklearnish.data import Dataset, as_dataset
+from sklearnish.data import Dataset, _columns, as_dataset
 
 
 def is_lazy(X: Any) -> bool:
@@ -76,19 +76,10 @@ def to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
 
 
 def check_numeric(dataset: Dataset) -> None:
-    """Refuse columns that are not numbers, by name."""
+    """Refuse columns that are not numbers before anything is read."""
     if dataset.transforms or not hasattr(dataset, "columns"):
         return
-    schema = dataset.source.schema
-    bad = [name for name in dataset.columns if schema[name].kind != "number"]
-    if not bad:
-        return
-    listed = ", ".join(f"{name!r} ({schema[name].dtype})" for name in bad)
-    raise ValueError(
-        f"{dataset.source.name} has columns that are not numbers: {listed}. Encode them first, "
-        "for example in a sklearn.compose.ColumnTransformer with OneHotEncoder or "
-        "OrdinalEncoder, or drop them."
-    )
+    _columns.check_numeric(dataset.source, dataset.columns)
 
 
 def _remember_columns(estimator: Any, dataset: Dataset) -> None:
