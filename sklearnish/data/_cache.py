@@ -209,10 +209,6 @@ class CacheSource(Source):
         widths = [_arrow.width(self._types[name]) for name in columns]
         return sum(self._row_nbytes if w is None else w for w in widths)
 
-    def block_nbytes(self, columns: Sequence[str] | None = None) -> int:
-        """Estimate the bytes of the largest block in memory."""
-        return int(self._batch_rows * self.row_nbytes(columns))
-
     def row_name(self, row: int) -> str:
         """Say where a row was before it was cached."""
         return self._origin.row_name(row) if self._origin else super().row_name(row)

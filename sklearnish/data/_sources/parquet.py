@@ -149,10 +149,6 @@ class ParquetSource(Source):
         """Estimate the bytes of a row in memory (of text: in the widest row group)."""
         return float(sum(self._widths[name] for name in (columns or self.schema)))
 
-    def block_nbytes(self, columns: Sequence[str] | None = None) -> int:
-        """Estimate the bytes of the largest row group in memory."""
-        return int(np.diff(self.blocks).max(initial=0) * self.row_nbytes(columns))
-
     def row_name(self, row: int) -> str:
         """Say in which file a row is."""
         block = int(np.searchsorted(self.blocks, row, side="right")) - 1

@@ -113,7 +113,7 @@ def test_columns_of_many_types(tmp_path):
     assert got["nothing"].type == pa.float64()
     assert got["vector"].to_pylist() == [[1, 2], [3, 4]]
     assert source.row_nbytes(["vector", "half"]) == 10
-    assert source.block_nbytes(["vector"]) == 16
+    assert source.row_nbytes(["vector"]) == 8
 
 
 def test_the_index_of_a_frame_is_no_column(tmp_path):
