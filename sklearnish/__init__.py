@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from sklearnish import plotting
 from sklearnish._show_versions import show_versions
 from sklearnish.data import (
     Dataset,
@@ -24,6 +25,7 @@ __all__ = [
     "TorchRegressor",
     "as_dataset",
     "per_batch",
+    "plotting",
     "scan_csv",
     "scan_images",
     "scan_npy",

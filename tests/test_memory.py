@@ -64,7 +64,8 @@ def _write(path, rng):
 class Watched:
     """A Python process whose memory is looked at every 10 ms."""
 
-    def __init__(self, code, *args):
+    def __init__(self, code, *args, measure=None):
+        self._measure = measure or anonymous_bytes
         command = [sys.executable, "-c", code, *args]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self._process = subprocess.Popen(command, text=True, **pipes)
@@ -74,7 +75,7 @@ class Watched:
     def peak_over_imports(self):
         """Let it run to its end; return the bytes and what it printed."""
         assert self._process.stdout.readline() == "imported\n", self._process.communicate()[1]
-        imports = anonymous_bytes(self._process.pid)
+        imports = self._measure(self._process.pid)
         watcher = threading.Thread(target=self._watch)
         watcher.start()
         try:
@@ -88,13 +89,13 @@ class Watched:
 
     def _watch(self):
         while not self._over.wait(0.01):
-            self._peak = max(self._peak, anonymous_bytes(self._process.pid))
+            self._peak = max(self._peak, self._measure(self._process.pid))
 
 
-def anonymous_bytes(pid):
-    """Add up RssAnon and RssShmem of a process and its descendants; one that ended has none."""
+def anonymous_bytes(pid, file="status", fields=("RssAnon:", "RssShmem:")):
+    """Add up kilobytes of a process and its descendants; one that ended has none."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        text = Path(f"/proc/{pid}/{file}").read_text()
         children = [
             child
             for task in Path(f"/proc/{pid}/task").iterdir()
@@ -102,9 +103,14 @@ def anonymous_bytes(pid):
         ]
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    fields = (line.split() for line in status.splitlines())
-    own = sum(int(f[1]) * 1024 for f in fields if f[0] in ("RssAnon:", "RssShmem:"))
-    return own + sum(map(anonymous_bytes, children))
+    lines = (line.split() for line in text.splitlines())
+    own = sum(int(line[1]) * 1024 for line in lines if line[0] in fields)
+    return own + sum(anonymous_bytes(child, file, fields) for child in children)
+
+
+def proportional_bytes(pid):
+    """Count pages that a process shares with those it forked once, not once for each of them."""
+    return anonymous_bytes(pid, "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
 
 
 HOLDS_80_MB = """

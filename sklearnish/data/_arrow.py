@@ -8,6 +8,9 @@ import pyarrow as pa
 
 from sklearnish.data._source import Field, IntArray
 
+_SHORT = 4096
+"""Mean rows of a chunk below which copying all together costs less than looking at each."""
+
 
 def to_field(dtype: Any) -> Field:
     """Describe an Arrow type."""
@@ -129,7 +132,9 @@ def pick(table: Any, rows: IntArray) -> Any:
 def join(pieces: Sequence[Any], types: dict[str, Any]) -> dict[str, Any]:
     """Put record batches, or tables, end to end: one chunked array per column."""
     if pieces and isinstance(pieces[0], pa.RecordBatch):
-        pieces = [pa.Table.from_batches(pieces)]  # far quicker than column by column
+        table = pa.Table.from_batches(pieces)  # far quicker than column by column
+        short = table.num_rows < _SHORT * len(pieces)
+        pieces = [table.combine_chunks() if short else table]
     columns = {}
     for name, dtype in types.items():
         chunks = [c for piece in pieces for c in cast(piece.column(name), dtype).chunks]

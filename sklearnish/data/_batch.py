@@ -36,7 +36,7 @@ def n_rows(X: Features) -> int:
 
 def narrow(batch: Batch, start: int, stop: int) -> Batch:
     """Cut rows ``start:stop`` as views, without a copy."""
-    return _each(lambda tensor: tensor[start:stop], batch)
+    return each(lambda tensor: tensor[start:stop], batch)
 
 
 def concat(batches: Sequence[Batch]) -> Batch:
@@ -57,34 +57,34 @@ def concat(batches: Sequence[Batch]) -> Batch:
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Move the tensors; those already there are passed on."""
-    return _each(lambda tensor: tensor.to(device, non_blocking=True), batch)
+    return each(lambda tensor: tensor.to(device, non_blocking=True), batch)
 
 
 def on_cpu(batch: Batch) -> bool:
     """Tell whether the rows are in the memory of the host."""
-    return all(tensor.device.type == "cpu" for tensor in _tensors(batch))
+    return all(tensor.device.type == "cpu" for tensor in tensors_of(batch))
 
 
-def pin(batch: Batch) -> Batch:
-    """Copy into page-locked memory, from which a GPU reads without waiting."""
-    return _each(Tensor.pin_memory, batch)
-
-
-def empty_like(batch: Batch, n: int) -> Batch:
+def empty_like(batch: Batch, n: int, empty: Callable[..., Tensor] = empty) -> Batch:
     """Allocate a batch of n rows like those of another."""
-    return _each(lambda tensor: empty((n, *tensor.shape[1:]), tensor.dtype), batch)
+    return each(lambda tensor: empty((n, *tensor.shape[1:]), tensor.dtype), batch)
 
 
 def copied(batch: Batch) -> Batch:
     """Copy all tensors."""
-    return _each(Tensor.clone, batch)
+    return each(Tensor.clone, batch)
 
 
 def put(batch: Batch, places: npt.NDArray[np.int64], rows: Batch) -> None:
     """Copy rows to their places in a batch."""
-    for to, what in zip(_tensors(batch), _tensors(rows), strict=True):
+    for to, what in zip(tensors_of(batch), tensors_of(rows), strict=True):
         assert to.dtype == what.dtype, (to.dtype, what.dtype)  # raw bytes are copied
         _as_items(to)[places] = _as_items(what)
+
+
+def nbytes(batch: Batch) -> int:
+    """Count the bytes of the rows."""
+    return sum(tensor.nbytes for tensor in tensors_of(batch))
 
 
 def _as_items(tensor: Tensor) -> npt.NDArray[np.void]:
@@ -94,7 +94,7 @@ def _as_items(tensor: Tensor) -> npt.NDArray[np.void]:
     return array.reshape(-1).view(f"V{nbytes}")
 
 
-def _each(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
+def each(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
     """Apply a function to every tensor of a batch."""
     X, y, weight = batch
     return Batch(
@@ -104,7 +104,7 @@ def _each(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
     )
 
 
-def _tensors(batch: Batch) -> list[Tensor]:
+def tensors_of(batch: Batch) -> list[Tensor]:
     """List the tensors of a batch."""
     X, y, weight = batch
     features = list(X.values()) if isinstance(X, dict) else [X]

@@ -2,11 +2,14 @@
 
 A window of a block shuffle holds a few blocks. That is as good as a full shuffle when every
 block is a fair sample of the file, and bad when the file is sorted or grouped by label. Such a
-file, and one whose blocks are larger than a window, is copied once into the cache folder, in
-the same order but in small blocks, of which a window holds a hundred and more.
+file, and one whose blocks are larger than a window, is read in small blocks, of which a window
+holds hundreds: as it is where its rows are mapped into memory, else from a copy in the same
+order that is made once in the cache folder.
 """
 
+import math
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +19,15 @@ from sklearnish.data._cache import rechunk
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._reading import hold_labels
 from sklearnish.data._source import IntArray
-from sklearnish.data._sources.parquet import ParquetSource
 
-_BLOCKS = 128
-"""Blocks of a copied file that make up a window."""
+_BLOCKS = 256
+"""Blocks of which a window is a fair sample of any file, to batches of as many rows."""
+
+_LEAST_ROWS = 16
+"""Rows of a block of a copy: Arrow aligns every column of a block to 64 bytes."""
+
+_CLASSES = 256
+"""Ranges into which targets of more distinct values are cut."""
 
 _SAMPLE = 2**18
 """Labels that are looked at, so that looking costs no memory that grows with the file."""
@@ -28,12 +36,12 @@ _told: set[str] = set()
 
 
 def suitable_blocks(dataset: Dataset, window_rows: int, *, shuffled: bool) -> Dataset:
-    """Copy a file into smaller blocks if it cannot be read well as it is.
+    """Read a file in smaller blocks if it cannot be read well as it is.
 
     Parameters
     ----------
     dataset : Dataset
-        Any view; only those of files in large blocks (Parquet) are ever changed.
+        Any view; only those of files in blocks are ever changed.
     window_rows : int
         Rows that may be read together.
     shuffled : bool
@@ -43,17 +51,23 @@ def suitable_blocks(dataset: Dataset, window_rows: int, *, shuffled: bool) -> Da
     -------
     Dataset
         The same rows, under the same numbers.
+
+    Raises
+    ------
+    OSError
+        If a copy is needed and there is no room for it.
     """
-    blocks = dataset.source.blocks
-    if blocks is None or not isinstance(dataset.source, ParquetSource):
+    source = dataset.source
+    if source.blocks is None or len(dataset) <= window_rows:
         return dataset
-    if len(dataset) <= window_rows:
+    too_large = bool(np.diff(source.blocks).max() > window_rows)
+    if not too_large and not (shuffled and _clustered(dataset, window_rows)):
         return dataset
-    if np.diff(blocks).max() > window_rows:
-        return _rechunked(dataset, window_rows)
-    if not shuffled or not _clustered(dataset, window_rows):
-        return dataset
-    _tell_once(dataset.source.name)
+    finer = source.finer(max(1, window_rows // _BLOCKS))
+    if finer is not None:
+        return replace(dataset, _source=finer)
+    if not too_large:
+        _tell_once(source.name)
     return _rechunked(dataset, window_rows)
 
 
@@ -90,8 +104,8 @@ def _clustered(dataset: Dataset, window_rows: int) -> bool:
     order = np.argsort(rows, kind="stable")
     bounds = np.unique(np.searchsorted(rows[order], blocks))
     blocks_per_window = max(1.0, window_rows * (len(bounds) - 1) / len(dataset))
-    share = between_share(_as_scores(sample.target)[order], bounds)
-    return share > blocks_per_window / 256 + _chance_share(len(rows), len(bounds) - 1)
+    share = _largest_share(sample.target[order], bounds)
+    return share > blocks_per_window / _BLOCKS + _chance_share(len(rows), len(bounds) - 1)
 
 
 def _chance_share(n_rows: int, n_blocks: int) -> float:
@@ -99,22 +113,43 @@ def _chance_share(n_rows: int, n_blocks: int) -> float:
     return float((n_blocks - 1) + 4 * np.sqrt(2 * n_blocks)) / n_rows
 
 
-def _as_scores(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    """Labels as numbers: text and whole numbers by their rank among the classes."""
-    if labels.dtype.kind not in "f":
-        labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
-    scores = labels.astype(np.float64)
-    return scores[:, None] if scores.ndim == 1 else scores
+def _largest_share(labels: npt.NDArray[np.generic], bounds: IntArray) -> float:
+    """Share between blocks of the target that shows most of it."""
+    targets = labels.reshape(len(labels), -1).T
+    shares = (between_share(s, bounds) for target in targets for s in _scores(target))
+    return max(shares, default=0.0)
+
+
+def _scores(target: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.float64]]:
+    """One target as numbers: its ranks, and random numbers for each class or range of values.
+
+    Ranks show a drift and no outlier hides it. Random numbers show what leaves the mean as it
+    is, such as blocks of the first and last class beside blocks of those in between.
+    """
+    values, ranks = np.unique(target, return_inverse=True)
+    if len(values) == 1:
+        return
+    yield ranks[:, None].astype(np.float64)
+    classes = ranks if len(values) <= _CLASSES else ranks * _CLASSES // len(values)
+    yield np.random.default_rng(0).standard_normal((_CLASSES, 8))[classes]
 
 
 def _rechunked(dataset: Dataset, window_rows: int) -> Dataset:
     """Read features from a copy in small blocks; labels are in memory already."""
     names = sorted(set(dataset._names or ()))
     # A power of two, so that much the same memory finds the same copy.
-    block_rows = 1 << max(4, (window_rows // _BLOCKS).bit_length() - 1)
-    return replace(
-        hold_labels(dataset), _source=rechunk(dataset.source, names, batch_rows=block_rows)
-    )
+    block_rows = max(_LEAST_ROWS, 1 << (max(1, window_rows // _BLOCKS).bit_length() - 1))
+    try:
+        copied = rechunk(dataset.source, names, batch_rows=block_rows)
+    except OSError as error:
+        error.add_note(
+            f"The rows of {dataset.source.name} have to be copied because they are grouped by "
+            "label, or lie in blocks too large for shuffle_memory. No copy is made with a "
+            f"shuffle_memory {math.ceil(len(dataset) / window_rows)} times as large, nor of a "
+            "file in random order with smaller blocks."
+        )
+        raise
+    return replace(hold_labels(dataset), _source=copied)
 
 
 def _tell_once(name: str) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from sklearnish.data import _arrow
+from sklearnish.data._ahead import ahead
 from sklearnish.data._files import (
     DatasetChangedError,
     HandlePool,
@@ -31,6 +33,7 @@ from sklearnish.data._source import Column, Field, IntArray, Source
 _FORMAT = 1  # raise it when files written before must not be read any more
 _BATCH_NBYTES = 256 * 1024
 _BATCH_ROWS = (256, 65_536)
+_WRITE_NBYTES, _SYNC_NBYTES = 2**20, 2**24  # written, and forced to the disk, at a time
 
 
 def rows_per_batch(row_nbytes: float) -> int:
@@ -69,11 +72,29 @@ def write_cache(
     schema = pa.schema([(name, _arrow.plain(dtype)) for name, dtype in types.items()])
     with atomic_path(path) as temporary:
         try:
-            with pa.ipc.new_file(str(temporary), schema) as writer:
-                for batch in _equal_batches(batches, schema, batch_rows):
-                    writer.write_batch(batch)
+            _write(temporary, _equal_batches(ahead(batches), schema, batch_rows), schema)
         except OSError as error:
             raise OSError(error.errno, f"{path} could not be written: {error}") from error
+
+
+def _write(path: Path, batches: Iterable[Any], schema: Any) -> None:
+    """Write batches; the disk is busy from the beginning, so that it is soon done at the end."""
+    with (
+        path.open("rb+") as file,
+        ThreadPoolExecutor(1, "sklearnish-fsync") as disk,
+        pa.output_stream(str(path), buffer_size=_WRITE_NBYTES) as stream,
+        pa.ipc.new_file(stream, schema) as writer,
+    ):
+        synced, n_bytes = None, 0
+        for batch in batches:
+            writer.write_batch(batch)
+            n_bytes += batch.nbytes
+            if n_bytes >= _SYNC_NBYTES:
+                if synced:
+                    synced.result()  # a disk that is full says so here, and to one file only
+                synced, n_bytes = disk.submit(os.fsync, file.fileno()), 0
+        if synced:
+            synced.result()
 
 
 def _equal_batches(pieces: Iterable[Any], schema: Any, n_rows: int | None) -> Iterator[Any]:

@@ -30,6 +30,27 @@ def open_stream(raw: Any, file: str, options: CsvOptions) -> Any:
     return stream
 
 
+def split_rows(stream: Any, size: int, options: CsvOptions) -> Iterator[Any]:
+    """Cut text at ends of lines into pieces that can be parsed apart from each other.
+
+    From the first quote on, the rest is one piece, a file: whether a line ends a row is then
+    known to a parser only.
+    """
+    special = [char.encode() for char in (options.quote, options.escapechar) if char]
+    held = b""
+    while chunk := stream.read(size):
+        held += chunk
+        cut = held.rfind(b"\n") + 1
+        if not cut or any(char in chunk for char in special):
+            rest = iter(lambda: stream.read(size), b"")
+            yield io.BufferedReader(_Chunks(itertools.chain([held], rest)), 1 << 16)
+            return
+        yield held[:cut]
+        held = held[cut:]
+    if held:
+        yield held
+
+
 class _Chunks(io.RawIOBase):
     """A file whose bytes come from an iterator."""
 

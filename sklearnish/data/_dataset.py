@@ -18,7 +18,7 @@ from sklearnish.data._columns import column_names, feature_names, feature_positi
 from sklearnish.data._finite import check_finite
 from sklearnish.data._rows import Rows
 from sklearnish.data._source import IntArray, Source
-from sklearnish.data._transforms import BatchFunction, RowFunction, apply_rows
+from sklearnish.data._transforms import BatchFunction, RowFunction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -379,13 +379,12 @@ class Dataset:
         """
         positions = _rows.positions_of(len(self), positions)
         order = positions if start is None else np.arange(start, start + len(positions))
-        X, y, weight = _reading.read_stored(self, positions, (seed, epoch, order))
-        functions = (*self._transforms, *augment)
-        if functions:
-            X = apply_rows(functions, X, seed=seed, epoch=epoch, positions=order)
+        address = (seed, epoch, order)
+        stored = _reading.read_stored(self, positions, address)
+        batch = _reading.transformed(self, stored, address, augment)
         if finite:
-            check_finite(X, self, positions)
-        return Batch(X, y, weight)
+            check_finite(batch.X, self, positions)
+        return batch
 
     def batches(
         self,

@@ -133,8 +133,8 @@ def _check_pixels(height: int, width: int) -> None:
 
 def _orientation(data: bytes) -> int:
     """Read how the camera was held: 1 upright to 8."""
-    head = data[: 2**17]
-    if not any(mark in head for mark in (b"Exif\0\0", b"EXIF", b"eXIf", b"tiff:Orientation")):
+    notes = _before_pixels(data)
+    if not any(mark in notes for mark in (b"Exif\0\0", b"EXIF", b"eXIf", b"tiff:Orientation")):
         return 1
     image = _pillow()
     try:
@@ -143,6 +143,16 @@ def _orientation(data: bytes) -> int:
     except Exception:  # damaged notes beside whole pixels; damaged pixels are found later
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _before_pixels(data: bytes) -> bytes:
+    """Cut off what can hold no notes: of a JPEG the pixels, which take long to search."""
+    if not data.startswith(b"\xff\xd8"):
+        return data[: 2**17]
+    end = 2
+    while data[end : end + 1] == b"\xff" and data[end + 1 : end + 2] != b"\xda":
+        end += 2 + int.from_bytes(data[end + 2 : end + 4], "big")  # a segment's own length
+    return data[:end]
 
 
 def _orient(pixels: Pixels, orientation: int) -> Pixels:

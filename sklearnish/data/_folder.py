@@ -1,5 +1,6 @@
 """A Dataset written out: a folder of .npy files that is mapped into memory when it is read."""
 
+import copy
 import functools
 import hashlib
 import json
@@ -31,6 +32,8 @@ _CHUNK_BYTES = 2**23
 class FolderSource(Source):
     """The rows of a written folder, under the names of their columns if they had some."""
 
+    work = "copying"
+
     def __init__(self, folder: Path, columns: Sequence[str] | None) -> None:
         self._npy = NpySource(folder / "X.npy")
         self.name, self.n_rows = str(folder), self._npy.n_rows
@@ -43,6 +46,12 @@ class FolderSource(Source):
     def blocks(self) -> IntArray | None:  # type: ignore[override]
         """Return the blocks of the mapped file."""
         return self._npy.blocks
+
+    def finer(self, rows: int) -> "FolderSource":
+        """Return the same rows in smaller blocks."""
+        made = copy.copy(self)
+        made._npy = self._npy.finer(rows)
+        return made
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Copy the rows once; a column is a view of them."""

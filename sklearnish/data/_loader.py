@@ -5,33 +5,48 @@
 The stream of batches is the same in all modes: a mode only decides where a fetch is read.
 """
 
+import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from sklearnish.data._batch import Batch, concat, copied, narrow, on_cpu, pin, to_device
+from sklearnish.data._batch import Batch, concat, copied, narrow
 from sklearnish.data._blocks import suitable_blocks
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._readers import Fetched, Reader, inside_loky, read_ahead
+from sklearnish.data._memory import recent_memory
+from sklearnish.data._processes import inside_loky, n_cores
+from sklearnish.data._readers import Cost, Fetched, Reader, Reads, obstacle, read_ahead
 from sklearnish.data._reading import hold_labels
 from sklearnish.data._report import EpochTimes, PipelineReport
+from sklearnish.data._resident import ResidentReader, fits
 from sklearnish.data._samplers import Fetch, Order, Sampler, check_sampler
+from sklearnish.data._transfer import Transfer
 from sklearnish.data._transforms import (
     apply_batch,
     check_picklable,
     split_augment,
     uses_global_generators,
 )
-from sklearnish.data._tuning import NumWorkers, make_plan
+from sklearnish.data._tuning import (
+    ON_DEVICE,
+    LoadPlan,
+    Measured,
+    NumWorkers,
+    Room,
+    Tuner,
+    make_plan,
+)
 
 _WINDOW_SHARE = 8
 """Fetches of this share of ``shuffle_memory``: in use, read ahead, and copies while reading."""
 
-_SMALL_FETCH = 2**22
-"""Bytes gathered at once where any row is as cheap as any."""
+_SMALL_FETCH, _LARGE_FETCH = 2**22, 2**26
+"""Bytes gathered at once where any row is as cheap as any: on the host, and on a device."""
 
 
 class Loader:
@@ -95,25 +110,41 @@ class Loader:
         shuffled = sampler != "sequential" and not callable(sampler)
         dataset.source.check_unchanged()
         dataset = hold_labels(dataset)
-        window = fetch_rows(dataset, batch_size, shuffle_memory)
-        dataset = suitable_blocks(dataset, window, shuffled=shuffled)
+        memory = parse_bytes(shuffle_memory)
         rows, self._per_batch = split_augment(augment)
+        resident = epochs > 1 and fits(dataset, self.device, rows)
+        window = fetch_rows(dataset, batch_size, memory, _LARGE_FETCH if resident else _SMALL_FETCH)
+        dataset = suitable_blocks(dataset, window, shuffled=shuffled)
         functions = (*dataset.transforms, *rows)
-        self.plan = make_plan(
+        self._order = Order(dataset, sampler, seed, window)
+        room = Room(memory, window * dataset.row_nbytes)
+        thread_safe = not (
+            uses_global_generators(functions) or dataset.source.uses_global_generators
+        )
+        in_memory = dataset.in_memory and not rows
+        plan = make_plan(
             num_workers,
             pin_memory,
             self.device,
-            in_memory=dataset.in_memory and not rows,
-            thread_safe=not (
-                uses_global_generators(functions) or dataset.source.uses_global_generators
-            ),
+            in_memory=in_memory,
+            thread_safe=thread_safe,
+            room=room,
         )
-        if self.plan.mode == "processes" and not inside_loky():
+        if plan.mode == "processes" and not inside_loky():
             check_picklable(functions)
-        self._order = Order(dataset, sampler, seed, window)
-        self._reader = Reader(dataset, rows, seed, finite)
+        if resident:
+            plan = replace(ON_DEVICE, pin_memory=plan.pin_memory)
+            self._reader: Reads = ResidentReader(dataset, self.device, finite=finite)
+        else:
+            self._reader = Reader(dataset, rows, seed, finite)
+        fixed = in_memory or num_workers != "auto"
+        self._tuner = Tuner(plan, room, fixed=fixed, obstacle=partial(obstacle, self._reader))
+        self._transfer = Transfer(self.device, pin=plan.pin_memory)
         self._epochs = range(first_epoch, first_epoch + epochs)
         self._times: list[EpochTimes] = []
+        self._memory: dict[int, int] = {}  # the last of each process that reads
+        self._work = dataset.source.work
+        self._total = 0  # rows of an epoch
         self._timeout = timeout
         self._stream: Iterator[tuple[Fetch, Fetched]] | None = None
         self._next: int | None = None  # the epoch whose fetches come next on the stream
@@ -131,27 +162,35 @@ class Loader:
         self.close()
         epochs = range(epoch, self._epochs.stop)
         fetches = (f for each in epochs for f in self._order.epoch(each))
-        return read_ahead(self._reader, fetches, self.plan, self._timeout)
+        return read_ahead(self._reader, fetches, self._tuner, self._timeout)
 
     def _clocked(self, batches: Iterator[Batch], times: EpochTimes) -> Iterator[Batch]:
         """Time how long the model waits for each batch."""
-        begun = asked = time.perf_counter()
+        clock = time.perf_counter
+        begun = asked = clock()
+        moved = 0.0
         try:
             for batch in batches:
-                times.wait += time.perf_counter() - asked
+                # What was spent on the way to the device is not waited for twice.
+                times.wait += clock() - asked - (times.transfer - moved)
+                moved = times.transfer
                 times.batches += 1
                 times.rows += len(batch)
                 yield batch
-                asked = time.perf_counter()
+                asked = clock()
+                times.seconds = asked - begun
         finally:
-            times.seconds = time.perf_counter() - begun
+            times.seconds = clock() - begun
 
     def _ready(self, epoch: int, times: EpochTimes) -> Iterator[Batch]:
         """Cut the fetches of one epoch into batches, on the device and augmented."""
         for number, batch in enumerate(cut(self._fetched(epoch, times), self.batch_size)):
-            if self.plan.pin_memory and on_cpu(batch):
-                batch = pin(batch)
-            batch = to_device(batch, self.device)
+            begun, behind = time.perf_counter(), self._transfer.behind
+            batch = self._transfer(batch)
+            # Where the device is behind, the host waits for steps, which counts as computing.
+            behind = self._transfer.behind - behind
+            times.transfer += time.perf_counter() - begun - behind
+            times.wait -= behind
             if self._per_batch:
                 X, y = apply_batch(
                     self._per_batch, batch.X, batch.y, seed=self.seed, epoch=epoch, batch=number
@@ -165,18 +204,60 @@ class Loader:
             self._stream = self._start(epoch)
         self._next = None
         while self._next is None:
+            before = replace(times)
             # No variable for the rows: it would keep a window alive while the next is read.
             yield self._take(epoch, times)
+            self._tune(before, times)
+        self._tuner.look(self._rows_left(times))
 
     def _take(self, epoch: int, times: EpochTimes) -> tuple[int, Batch]:
         """Take the next fetch off the stream."""
         assert self._stream is not None
         fetch, fetched = next(self._stream)
-        times.read += fetched.seconds
+        self._account(fetched.cost, times)
+        self._total = fetch.total
         left = fetch.total - fetch.start
         if left == len(fetch.positions):
             self._next = epoch + 1
         return left, fetched.batch
+
+    def _account(self, cost: Cost, times: EpochTimes) -> None:
+        """Note what a fetch took, and who holds how much memory."""
+        times.read += cost.read
+        times.transform += cost.transform
+        times.bytes_read += cost.nbytes
+        plan = str(self.plan)
+        if not times.plan.endswith(plan):
+            times.plan += f", then {plan}" if times.plan else plan
+        self._memory[cost.pid] = cost.memory
+        self._memory[os.getpid()] = recent_memory()
+        times.peak_memory = max(times.peak_memory, sum(self._memory.values()))
+
+    def _tune(self, before: EpochTimes, times: EpochTimes) -> None:
+        """Let the tuner know what the time since the last fetch went into."""
+        seconds = times.seconds - before.seconds
+        fetch = Measured(
+            rows=times.rows - before.rows,
+            seconds=seconds,
+            read=times.read - before.read + times.transform - before.transform,
+            step=seconds - (times.wait - before.wait),
+            nbytes=times.bytes_read - before.bytes_read,
+        )
+        self._tuner.note(fetch, self._rows_left(times))
+
+    def _rows_left(self, times: EpochTimes) -> int:
+        """Count the rows that are still to come, in this epoch and later ones."""
+        epochs = len(self._epochs) - len(self._times) + 1
+        return epochs * self._total - times.rows
+
+    def progress(self) -> EpochTimes:
+        """Return the clocks of the epoch that runs, or ran last; they go on."""
+        return self._times[-1]
+
+    @property
+    def plan(self) -> LoadPlan:
+        """How rows are read at present."""
+        return self._tuner.plan
 
     def report(self) -> PipelineReport:
         """Say where the time went.
@@ -186,8 +267,17 @@ class Loader:
         PipelineReport
             Of the epochs so far.
         """
-        plan, times = self.plan, tuple(self._times)
-        return PipelineReport(plan.mode, plan.num_workers, plan.reason, self._name, times)
+        plan = self.plan
+        return PipelineReport(
+            plan.mode,
+            plan.num_workers,
+            plan.reason,
+            self._name,
+            tuple(self._times),
+            cores=n_cores(),
+            work=self._work,
+            tried=self._tuner.tried,
+        )
 
     def close(self) -> None:
         """Stop reading; workers and threads end."""
@@ -244,12 +334,12 @@ def next_size(left: int, batch_size: int) -> int:
     return left if left <= batch_size + 1 and (left <= batch_size or batch_size > 1) else batch_size
 
 
-def fetch_rows(dataset: Dataset, batch_size: int, shuffle_memory: int | str) -> int:
+def fetch_rows(dataset: Dataset, batch_size: int, memory: int, small: int = _SMALL_FETCH) -> int:
     """Rows of one fetch: whole batches where rows are equally cheap, a window where not."""
-    most = max(1, parse_bytes(shuffle_memory) // _WINDOW_SHARE // dataset.row_nbytes)
+    most = max(1, memory // _WINDOW_SHARE // dataset.row_nbytes)
     if dataset.source.blocks is not None:
         return most
-    batches = max(1, _SMALL_FETCH // (dataset.row_nbytes * batch_size))
+    batches = max(1, small // (dataset.row_nbytes * batch_size))
     return min(most, batch_size * batches)
 
 

@@ -2,8 +2,12 @@
 
 import math
 import mmap
+import os
+import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,6 +15,20 @@ from torch import Tensor
 _LARGE = 2**22
 """Bytes from which a buffer is mapped. The allocator of the process would keep such buffers
 when they are freed, in pieces that the next one does not fit into."""
+
+_MAPPED = hasattr(mmap, "MAP_PRIVATE")
+
+_UNUSED = 3
+"""References to a buffer that no tensor has: the list's, the loop's and the argument's."""
+
+_FRESH = 0.05
+"""Seconds for which a measurement of memory holds: one takes as long as a small batch."""
+
+_inherited = 0
+"""Bytes of the parent that this process, if it was forked, shares."""
+
+_last = (0.0, 0)
+"""When memory was measured, and what it was."""
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -20,10 +38,81 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     any order several times faster.
     """
     nbytes = math.prod(shape) * dtype.itemsize
-    if nbytes < _LARGE or not hasattr(mmap, "MAP_PRIVATE"):
+    if nbytes < _LARGE or not _MAPPED:
         return torch.empty(tuple(shape), dtype=dtype)
+    return torch.frombuffer(_map(nbytes), dtype=dtype).view(tuple(shape))
+
+
+def _map(nbytes: int) -> mmap.mmap:
+    """Ask the system for memory, in huge pages if it has them."""
     buffer = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # a kernel without huge pages
             buffer.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(buffer, dtype=dtype).view(tuple(shape))
+    return buffer
+
+
+class Buffers:
+    """Memory for windows that is used again once nobody holds the window.
+
+    The system clears new pages when they are first written to, which takes longer than putting
+    rows there. What is held are the buffers of the last few windows.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[mmap.mmap] = []
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Allocate a tensor whose values are not set, and which nobody else holds."""
+        n = math.prod(shape)
+        nbytes = n * dtype.itemsize
+        if nbytes < _LARGE or not _MAPPED:
+            return torch.empty(tuple(shape), dtype=dtype)
+        free = [b for b in self._held if sys.getrefcount(b) <= _UNUSED]
+        fits = [b for b in free if nbytes <= len(b) <= 2 * nbytes]
+        buffer = fits[0] if fits else _map(nbytes + nbytes // 8)  # the next may be a bit larger
+        if not fits:
+            self._held = [b for b in self._held if all(b is not f for f in free)] + [buffer]
+        return torch.frombuffer(buffer, dtype=dtype, count=n).view(tuple(shape))
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Travel without memory."""
+        return Buffers, ()
+
+
+def private_memory() -> int:
+    """Bytes that belong to this process, memory shared with its workers included, or 0.
+
+    Pages of files that are mapped do not count: the system takes them back when it needs them.
+    Nor does what a forked process was born with.
+    """
+    return max(0, _resident() - _inherited)
+
+
+def recent_memory() -> int:
+    """Return `private_memory` as of now, or a twentieth of a second ago."""
+    global _last
+    now = time.monotonic()
+    if now - _last[0] > _FRESH:
+        _last = now, private_memory()
+    return _last[1]
+
+
+def _resident() -> int:
+    """Bytes of anonymous and shared memory, 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    sizes = dict(line.split(":", 1) for line in lines)
+    return 1024 * sum(int(sizes[name].split()[0]) for name in ("RssAnon", "RssShmem"))
+
+
+def _born() -> None:
+    """Note what the parent had."""
+    global _inherited, _last
+    _inherited, _last = _resident(), (0.0, 0)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_born)

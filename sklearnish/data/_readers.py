@@ -1,32 +1,65 @@
 """Reading fetches: here, in a thread that reads ahead, or in worker processes."""
 
 import functools
+import itertools
 import multiprocessing
+import os
 import pickle
+import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from sklearnish.data._batch import Batch
+from sklearnish.data._batch import Batch, nbytes
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._reading import attach
+from sklearnish.data._finite import check_finite
+from sklearnish.data._memory import Buffers, recent_memory
+from sklearnish.data._processes import (
+    inside_loky,
+    main_can_be_imported,
+    pickles_as_it_is,
+    start_method,
+    worker_context,
+)
+from sklearnish.data._reading import attach, read_stored, transformed
 from sklearnish.data._samplers import Fetch
-from sklearnish.data._tuning import LoadPlan
+from sklearnish.data._tuning import LoadPlan, Tuner
+
+
+class Cost(NamedTuple):
+    """What a fetch took: seconds, bytes of its rows, and the memory of who read it."""
+
+    read: float
+    transform: float
+    nbytes: int
+    pid: int
+    memory: int
 
 
 class Fetched(NamedTuple):
-    """The rows of a fetch and the seconds it took to read them."""
+    """The rows of a fetch and what it took to read them."""
 
     batch: Batch
-    seconds: float
+    cost: Cost
+
+
+class Reads(Protocol):
+    """What a reader answers."""
+
+    def __getitem__(self, fetch: Fetch) -> Fetched:
+        """Read a fetch, wherever it is asked to."""
+
+    def complete(self, pair: tuple[Fetch, Fetched]) -> tuple[Fetch, Fetched]:
+        """Add what only the process that trains has."""
 
 
 class Reader:
@@ -41,46 +74,64 @@ class Reader:
         self._dataset = dataset.without_attached()
         self._augment, self._seed = augment, seed
         self._finite = finite
-
-    def __len__(self) -> int:
-        """Count the rows, as a torch Dataset does."""
-        return len(self._dataset)
+        self._buffers = Buffers()
 
     def __getitem__(self, fetch: Fetch) -> Fetched:
         """Read the rows of a fetch and apply the functions of rows."""
         begun = time.perf_counter()
-        batch = self._dataset.read(
-            fetch.positions,
-            augment=self._augment,
-            seed=self._seed,
-            epoch=fetch.epoch,
-            start=fetch.start,
-            finite=self._finite,
-        )
-        return Fetched(batch, time.perf_counter() - begun)
+        places = np.arange(fetch.start, fetch.start + len(fetch.positions))
+        address = (self._seed, fetch.epoch, places)
+        stored = read_stored(self._dataset, fetch.positions, address, self._buffers.empty)
+        read = time.perf_counter()
+        batch = transformed(self._dataset, stored, address, self._augment)
+        transform = time.perf_counter() - read if batch is not stored else 0.0
+        if self._finite:
+            check_finite(batch.X, self._dataset, fetch.positions)
+        seconds = time.perf_counter() - begun - transform
+        cost = Cost(seconds, transform, nbytes(stored), os.getpid(), recent_memory())
+        return Fetched(batch, cost)
 
     def complete(self, pair: tuple[Fetch, Fetched]) -> tuple[Fetch, Fetched]:
         """Add the labels and weights that are in memory."""
-        fetch, (batch, seconds) = pair
-        return fetch, Fetched(attach(self._whole, batch, fetch.positions), seconds)
+        fetch, (batch, cost) = pair
+        return fetch, Fetched(attach(self._whole, batch, fetch.positions), cost)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave labels and weights at home."""
         return self.__dict__ | {"_whole": self._dataset}
 
 
+def obstacle(reader: Reads) -> str:
+    """Say why worker processes cannot be started unasked, "" if they can.
+
+    What cannot be pickled, or not as it is, may hold an open file; two forked processes that
+    read from one would read each other's bytes.
+    """
+    if inside_loky() or multiprocessing.current_process().daemon:
+        return "this is a worker process itself"
+    if threading.current_thread() is not threading.main_thread():
+        return "this is not the main thread"
+    if not pickles_as_it_is(reader):
+        return "the dataset or a function cannot be sent to one"
+    if start_method() != "fork" and not main_can_be_imported():
+        return "the script lacks `if __name__ == '__main__':`"
+    return ""
+
+
 def read_ahead(
-    reader: Reader, fetches: Iterator[Fetch], plan: LoadPlan, timeout: float
+    reader: Reads, fetches: Iterator[Fetch], tuner: Tuner, timeout: float
 ) -> Iterator[tuple[Fetch, Fetched]]:
     """Read fetches in order, the next one or more while the caller works on the last.
 
+    When the tuner changes its plan, what is under way is delivered first.
+
     Parameters
     ----------
-    reader : Reader
+    reader : Reads
         Reads one fetch.
     fetches : iterator of Fetch
         Of all epochs.
-    plan : LoadPlan
+    tuner : Tuner
         Where to read.
     timeout : float
         Seconds to wait for a worker process.
@@ -90,27 +141,46 @@ def read_ahead(
     (Fetch, Fetched)
         In the order of `fetches`. Closing the generator ends thread and workers.
     """
+    for fetch in fetches:
+        rest = _while_planned(itertools.chain([fetch], fetches), tuner)
+        pairs = _read(reader, rest, tuner.plan, timeout)
+        try:
+            # Through map, since a variable would keep a window alive while the next is read.
+            yield from map(reader.complete, pairs)
+        finally:
+            pairs.close()
+
+
+def _while_planned(fetches: Iterator[Fetch], tuner: Tuner) -> Iterator[Fetch]:
+    """Yield fetches until the plan is another."""
+    plan = tuner.plan
+    for fetch in fetches:
+        yield fetch
+        if tuner.plan is not plan:
+            return
+
+
+def _read(
+    reader: Reads, fetches: Iterator[Fetch], plan: LoadPlan, timeout: float
+) -> Generator[tuple[Fetch, Fetched]]:
+    """Read fetches by one plan."""
     if plan.mode == "inline":
-        pairs: Iterator[tuple[Fetch, Fetched]] = ((f, reader[f]) for f in fetches)
-    elif plan.mode == "thread":
-        pairs = _in_thread(reader, fetches)
-    else:
-        pairs = _in_processes(reader, fetches, plan, timeout)
-    try:
-        # Through map, since a variable would keep a window alive while the next is read.
-        yield from map(reader.complete, pairs)
-    finally:
-        pairs.close()  # type: ignore[attr-defined]
+        return ((f, reader[f]) for f in fetches)
+    if plan.mode == "thread":
+        return _in_thread(reader, fetches, plan.prefetch)
+    return _in_processes(reader, fetches, plan, timeout)
 
 
-def _in_thread(reader: Reader, fetches: Iterator[Fetch]) -> Iterator[tuple[Fetch, Fetched]]:
-    """Read one fetch ahead."""
+def _in_thread(
+    reader: Reads, fetches: Iterator[Fetch], prefetch: int
+) -> Generator[tuple[Fetch, Fetched]]:
+    """Read so many fetches ahead."""
     with ThreadPoolExecutor(1, "sklearnish-reader") as pool:
         ahead: deque[tuple[Fetch, Future[Fetched]]] = deque()
         try:
             for fetch in fetches:
                 ahead.append((fetch, pool.submit(reader.__getitem__, fetch)))
-                if len(ahead) > 1:
+                if len(ahead) > prefetch:
                     yield _result(ahead)
             while ahead:
                 yield _result(ahead)
@@ -125,8 +195,8 @@ def _result(ahead: deque[tuple[Fetch, Future[Fetched]]]) -> tuple[Fetch, Fetched
 
 
 def _in_processes(
-    reader: Reader, fetches: Iterator[Fetch], plan: LoadPlan, timeout: float
-) -> Iterator[tuple[Fetch, Fetched]]:
+    reader: Reads, fetches: Iterator[Fetch], plan: LoadPlan, timeout: float
+) -> Generator[tuple[Fetch, Fetched]]:
     """Read in the worker processes of a DataLoader that lives as long as the fit."""
     posted: deque[Fetch] = deque()
     loader: DataLoader[Any] = DataLoader(
@@ -135,10 +205,10 @@ def _in_processes(
         batch_size=None,
         num_workers=plan.num_workers,
         collate_fn=_as_it_is,
-        prefetch_factor=1,
+        prefetch_factor=plan.prefetch,
         timeout=timeout,
         generator=torch.Generator().manual_seed(0),
-        multiprocessing_context=_context(),
+        multiprocessing_context=worker_context(),
     )
     yield from map(functools.partial(_paired, posted), loader)
 
@@ -166,12 +236,8 @@ class _Remembered:
 class _Guarded:
     """A reader whose errors come back as plain records: some exceptions cannot be pickled."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reads) -> None:
         self._reader = reader
-
-    def __len__(self) -> int:
-        """Count the rows."""
-        return len(self._reader)
 
     def __getitem__(self, fetch: Fetch) -> "Fetched | _Failure":
         """Read, or say what went wrong."""
@@ -214,22 +280,3 @@ class _Failure:
 def _as_it_is(fetched: Any) -> Any:
     """Keep what the reader made; a lambda could not be sent to spawned workers."""
     return fetched
-
-
-@functools.cache
-def inside_loky() -> bool:
-    """Tell whether this process is a worker of joblib's loky (looked at before it is changed)."""
-    return (multiprocessing.get_start_method(allow_none=True) or "").startswith("loky")
-
-
-def _context() -> Any:
-    """Start method of the workers: the process's own, except inside joblib's loky.
-
-    A loky worker's context starts processes that only loky can start.
-    """
-    if not inside_loky():
-        return None
-    usual = multiprocessing.get_all_start_methods()
-    method = "fork" if "fork" in usual else "spawn"
-    multiprocessing.set_start_method(method, force=True)
-    return method

@@ -1,7 +1,7 @@
 """From positions in a view to stored rows as tensors: what a Dataset does when it is read."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from sklearnish.data import _rows
 from sklearnish.data._batch import Batch, Features, empty_like, put
 from sklearnish.data._columns import check_numeric
 from sklearnish.data._matrix import as_numpy, from_numpy, to_matrix, to_tensor
+from sklearnish.data._memory import empty
 from sklearnish.data._randomness import Randomness
 from sklearnish.data._source import Column, IntArray
+from sklearnish.data._transforms import apply_rows
 
 if TYPE_CHECKING:
     from sklearnish.data._dataset import Dataset
@@ -30,7 +32,12 @@ _READING = 3
 """Tells the randomness of reading from that of functions of rows and batches."""
 
 
-def read_stored(dataset: "Dataset", positions: IntArray, address: Address) -> Batch:
+def read_stored(
+    dataset: "Dataset",
+    positions: IntArray,
+    address: Address,
+    empty: Callable[..., Tensor] = empty,
+) -> Batch:
     """Read features, labels and weights, all columns in one go, each block once.
 
     Where the user's code draws random numbers while a row is read, they come from the row's
@@ -44,12 +51,29 @@ def read_stored(dataset: "Dataset", positions: IntArray, address: Address) -> Ba
     blocks = dataset.source.blocks
     if blocks is None or _rows.is_ascending(rows):
         return _read(dataset, rows, positions)
-    order = np.argsort(rows, kind="stable")
-    return _read_pieces(dataset, rows[order], positions[order], order, blocks)
+    order = np.argsort(rows)
+    return _read_pieces(dataset, rows[order], positions[order], order, blocks, empty)
+
+
+def transformed(
+    dataset: "Dataset", stored: Batch, address: Address, augment: tuple[Any, ...]
+) -> Batch:
+    """Apply the functions of rows, those of the view first."""
+    functions = (*dataset._transforms, *augment)
+    if not functions:
+        return stored
+    seed, epoch, places = address
+    X = apply_rows(functions, stored.X, seed=seed, epoch=epoch, positions=places)
+    return Batch(X, stored.y, stored.weight)
 
 
 def _read_pieces(
-    dataset: "Dataset", rows: IntArray, positions: IntArray, order: IntArray, blocks: IntArray
+    dataset: "Dataset",
+    rows: IntArray,
+    positions: IntArray,
+    order: IntArray,
+    blocks: IntArray,
+    empty: Callable[..., Tensor],
 ) -> Batch:
     """Read ascending rows a few blocks at a time, each row to its place among the wanted ones.
 
@@ -59,7 +83,7 @@ def _read_pieces(
     for start, stop in _pieces(rows, blocks, max(1, _PIECE_BYTES // _stored_nbytes(dataset))):
         piece = _read(dataset, rows[start:stop], positions[start:stop])
         if scattered is None:
-            scattered = empty_like(piece, len(rows))
+            scattered = empty_like(piece, len(rows), empty)
         put(scattered, order[start:stop], piece)
     assert scattered is not None
     return scattered
@@ -68,7 +92,8 @@ def _read_pieces(
 def _pieces(rows: IntArray, blocks: IntArray, least: int) -> Iterator[tuple[int, int]]:
     """Cut ascending rows at borders of blocks, into pieces of so many rows or a block."""
     start = 0
-    for stop in np.unique(np.searchsorted(rows, blocks)).tolist():
+    of_row = np.searchsorted(blocks, rows, side="right")  # there may be millions of blocks
+    for stop in [*(np.flatnonzero(np.diff(of_row)) + 1).tolist(), len(rows)]:
         if stop - start >= least or stop == len(rows) > start:
             yield start, stop
             start = stop

@@ -1,10 +1,18 @@
 """Where the time went: clocks in the loader, a table and a sentence for the user."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from sklearnish.data._tuning import LoadPlan, Measured, Mode
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_NEVER = 0.05
+"""Share of waiting below which reading is not worth a thought."""
+
+_WORTH_TELLING = 1.1
+"""Expected gain from which a remedy is named."""
 
 
 @dataclass
@@ -19,9 +27,18 @@ class EpochTimes:
         From the first batch asked for to the last one used.
     wait : float
         Seconds in which the model had no batch to work on.
-    read : float
-        Seconds spent on reading and transforming, summed over the readers; beside training
-        unless the mode is "inline".
+    read, transform : float
+        Seconds spent on reading rows and on functions of rows, summed over the readers; beside
+        training unless the mode is "inline".
+    transfer : float
+        Seconds spent on bringing batches to the device.
+    bytes_read : int
+        Bytes of the rows as they were read, before functions of rows.
+    peak_memory : int
+        Most bytes of private and shared memory of this process and its readers, as seen after
+        each fetch; 0 where the system does not tell.
+    plan : str
+        How rows were read.
     """
 
     rows: int = 0
@@ -29,18 +46,28 @@ class EpochTimes:
     seconds: float = 0.0
     wait: float = 0.0
     read: float = 0.0
+    transform: float = 0.0
+    transfer: float = 0.0
+    bytes_read: int = 0
+    peak_memory: int = 0
+    plan: str = ""
+
+    @property
+    def compute(self) -> float:
+        """Seconds of the training step, and of all else that was done between batches."""
+        return self.seconds - self.wait - self.transfer
 
 
 @dataclass(frozen=True)
 class PipelineReport:
     """Where the time of a fit went, as far as batches are concerned.
 
-    Printed, it is a table with a line per epoch and one sentence on top.
+    Printed, it is a sentence that names the bottleneck, and a table with a line per epoch.
 
     Attributes
     ----------
     mode : str
-        "inline", "thread" or "processes".
+        "inline", "thread" or "processes", as chosen last.
     num_workers : int
         Number of worker processes.
     reason : str
@@ -49,19 +76,73 @@ class PipelineReport:
         What was read.
     epochs : tuple of EpochTimes
         One entry per epoch.
+    cores : int
+        Cores that the process may use.
+    work : str
+        What reading consists of: "reading", "reading and decoding" or "copying".
+    tried: bool
+        Whether more than one plan was measured, and the best taken.
     """
 
-    mode: str
+    mode: Mode
     num_workers: int
     reason: str
     source: str
-    epochs: tuple[EpochTimes, ...]
+    epochs: tuple[EpochTimes, ...] = field(repr=False)
+    cores: int = 1
+    work: str = "reading"
+    tried: bool = False
+
+    @property
+    def plan(self) -> str:
+        """How rows were read last, in words."""
+        return str(LoadPlan(self.mode, self.num_workers, self.reason))
 
     @property
     def wait_share(self) -> float:
         """Share of the time in which the model waited for batches, from 0 to 1."""
-        seconds = sum(e.seconds for e in self.epochs)
-        return sum(e.wait for e in self.epochs) / seconds if seconds else 0.0
+        seconds = self._sum("seconds")
+        return self._sum("wait") / seconds if seconds else 0.0
+
+    @property
+    def bottleneck(self) -> str:
+        """Say in a sentence what the time went into, and what would save most of it."""
+        share = f"{self.wait_share:.0%} of the time the model waited"
+        if self.wait_share < _NEVER:
+            return f"{share}: the training step is the bottleneck, not {self._what}."
+        return f"{share} for {self._what}; {self._remedy()}."
+
+    @property
+    def _what(self) -> str:
+        """Name what readers spend most of their time on."""
+        if self._sum("transform") > self._sum("read"):
+            return f"functions of rows, over {self.source}"
+        return f"{self.work} {self.source}"
+
+    def _remedy(self) -> str:
+        """Name what would help, and how much: more readers, else rows that are ready."""
+        measured = Measured(
+            rows=1,
+            read=self._sum("read") + self._sum("transform"),
+            step=self._sum("compute") + self._sum("transfer"),
+            nbytes=int(self._sum("bytes_read")),
+        )
+        now = self._sum("seconds")
+        gains = {n: now / measured.predicted(n, self.cores) for n in range(1, self.cores + 1)}
+        n = min(n for n in gains if gains[n] >= 0.97 * max(gains.values()))
+        if n > self.num_workers and gains[n] >= _WORTH_TELLING and not self.tried:
+            return f"num_workers={n} would be about {gains[n]:.1f}x as fast"
+        if self.work == "copying":
+            return "they are copied as fast as memory, or the disk, gives them"
+        most = now / max(measured.step, 1e-9)
+        return (
+            f"more workers would not help on {self.cores} core{'s' * (self.cores > 1)}; rows that "
+            f"are ready, by ds.cache(path), would be up to {most:.1f}x as fast"
+        )
+
+    def _sum(self, name: str) -> float:
+        """Add up a column."""
+        return float(sum(getattr(epoch, name) for epoch in self.epochs))
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the table.
@@ -69,20 +150,27 @@ class PipelineReport:
         Returns
         -------
         pandas.DataFrame
-            A row per epoch: rows, batches, seconds, wait, read, rows_per_second.
+            A row per epoch: the fields of EpochTimes, compute and rows_per_second.
         """
         import pandas as pd
 
-        frame = pd.DataFrame([vars(e) for e in self.epochs], columns=list(vars(EpochTimes())))
+        columns = [*vars(EpochTimes()), "compute"]
+        rows = [[getattr(epoch, name) for name in columns] for epoch in self.epochs]
+        frame = pd.DataFrame(rows, columns=columns)
         frame.index = pd.RangeIndex(1, len(frame) + 1, name="epoch")
-        frame["rows_per_second"] = (frame["rows"] / frame["seconds"]).round()
-        return frame
+        frame.insert(
+            3, "rows_per_second", (frame["rows"] / frame["seconds"].clip(lower=1e-9)).round()
+        )
+        return frame[[*(name for name in frame if name != "plan"), "plan"]]
 
     def __str__(self) -> str:
-        """Write the sentence and the table."""
-        workers = f" with {self.num_workers} workers" if self.num_workers else ""
-        sentence = (
-            f"{self.wait_share:.0%} of the time the model waited for batches of {self.source}, "
-            f"read {self.mode}{workers} ({self.reason})."
-        )
-        return sentence + "\n" + self.to_frame().round(3).to_string() if self.epochs else sentence
+        """Write the sentence, the plan and a short table."""
+        plan = f"{self.source}, read {self.plan} ({self.reason})"
+        if not self.epochs:
+            return plan + "."
+        frame = self.to_frame()
+        frame["MB_read"] = frame.pop("bytes_read") / 2**20
+        frame["peak_MB"] = frame.pop("peak_memory") / 2**20
+        whole = ["rows_per_second", "MB_read", "peak_MB"]
+        frame[whole] = frame[whole].round().astype("int64")
+        return f"{self.bottleneck}\n{plan}:\n{frame.round(3).to_string()}"

@@ -4,6 +4,10 @@ A sampler yields *fetches*: int64 arrays of positions in the view, each to be re
 Where any row is as cheap as any, a fetch is a few batches of an exact permutation. Where rows
 are stored in blocks, a fetch is a *window*: some blocks, drawn at random, whose rows are mixed,
 so that each block is read once an epoch and memory stays bounded.
+
+An epoch in the order of the file, or shuffled by blocks, takes no memory per row. An exact
+permutation, an epoch drawn by weights, and a view in disorder over blocks take 4 bytes per row,
+8 beyond 2^31 rows; an epoch drawn by weights from a view in disorder takes twice that.
 """
 
 import inspect
@@ -17,8 +21,10 @@ import numpy.typing as npt
 import torch
 
 from sklearnish.data import _rows
+from sklearnish.data._draws import Draws, by_class, by_weight, pieces
 from sklearnish.data._randomness import restored_generators, seed_generators
 from sklearnish.data._source import IntArray
+from sklearnish.data._windows import deal
 
 if TYPE_CHECKING:
     from sklearnish.data._dataset import Dataset
@@ -75,7 +81,7 @@ class Order:
     def __post_init__(self) -> None:
         """Find out before training whether rows can be drawn by weight or class."""
         if self.sampler in ("balanced", "weighted"):
-            self._weights  # noqa: B018 - computed once, and raises what it has to
+            self._draws  # noqa: B018 - computed once, and raises what it has to
 
     def epoch(self, epoch: int) -> Iterator[Fetch]:
         """Yield the fetches of one epoch.
@@ -91,88 +97,131 @@ class Order:
             Together every position that the sampler draws.
         """
         rng = np.random.default_rng([self.seed, epoch])
-        if self.sampler == "sequential":
-            total, parts = len(self.dataset), self._sequential()
-        elif self.sampler == "shuffle":
-            total, parts = len(self.dataset), self._shuffled(self._every_position, rng)
+        total = len(self.dataset)
+        if callable(self.sampler):
+            drawn = _from_callable(self.sampler, self.dataset, [self.seed, epoch])
+            total, parts = len(drawn), _chunks(drawn, self.fetch_rows)
+        elif self.sampler == "sequential":
+            parts = self._sequential()
+        elif self.dataset.source.blocks is None:
+            parts = _chunks(self._permuted(rng), self.fetch_rows)
         else:
-            drawn = self._drawn(rng, epoch)
-            total = len(drawn)
-            ordered = callable(self.sampler)
-            parts = _chunks(drawn, self.fetch_rows) if ordered else self._shuffled(drawn, rng)
+            parts = self._mixed(rng)
         start = 0
         for positions in parts:
             yield Fetch(epoch, start, total, positions)
             start += len(positions)
 
-    @cached_property
-    def _every_position(self) -> IntArray | None:
-        """Positions in the order of their rows on disk; None if that is 0, 1, 2, ..."""
-        rows = self.dataset._rows
-        if isinstance(rows, range):
-            return None if rows.step > 0 else np.arange(len(rows) - 1, -1, -1, dtype=np.int64)
-        return None if _rows.is_ascending(rows) else np.argsort(rows, kind="stable")
+    def _permuted(self, rng: np.random.Generator) -> IntArray:
+        """Positions that are drawn, in an order that is exactly random."""
+        n = len(self.dataset)
+        if self._draws is None:
+            positions = np.arange(n, dtype=_index_type(n))
+        else:
+            positions, end = np.empty(n, _index_type(n)), 0
+            for piece, counts in self._draws.counts(rng):
+                drawn = np.repeat(np.arange(piece.start, piece.stop), counts)
+                positions[end : end + len(drawn)] = drawn
+                end += len(drawn)
+        rng.shuffle(positions)
+        return positions
 
-    def _shuffled(self, positions: IntArray | None, rng: np.random.Generator) -> Iterator[IntArray]:
-        """Permute positions: exactly, or block by block; None stands for all, ascending."""
-        n = len(self.dataset) if positions is None else len(positions)
-        if self.dataset.source.blocks is None:
-            order = rng.permutation(n)
-            yield from _chunks(order if positions is None else positions[order], self.fetch_rows)
-            return
-        bounds = self._block_bounds(positions)
-        for window in _windows(rng.permutation(len(bounds) - 1), np.diff(bounds), self.fetch_rows):
-            runs = [np.arange(bounds[b], bounds[b + 1]) for b in window]
-            order = rng.permutation(np.concatenate(runs))
-            for part in _chunks(order, self.fetch_rows) if len(window) == 1 else (order,):
-                yield part if positions is None else positions[part]
+    def _mixed(self, rng: np.random.Generator) -> Iterator[IntArray]:
+        """Positions that are drawn, shuffled by windows of blocks."""
+        counts = self._counts(rng)
+        sizes = self._sizes(counts)
+        drawn = np.flatnonzero(sizes)
+        for window in deal(sizes[drawn], self.fetch_rows, rng):
+            runs = [self._of_block(block, counts) for block in drawn[window]]
+            order = np.concatenate(runs) if len(runs) > 1 else runs[0]
+            del runs
+            rng.shuffle(order)
+            yield from _chunks(order, self.fetch_rows) if len(window) == 1 else (order,)
+
+    def _counts(self, rng: np.random.Generator) -> IntArray | None:
+        """How often each position is drawn; None for once."""
+        if self._draws is None:
+            return None
+        n = len(self.dataset)
+        counts = np.empty(n, _index_type(n))
+        for piece, drawn in self._draws.counts(rng):
+            counts[piece] = drawn
+        return counts
+
+    def _sizes(self, counts: IntArray | None) -> IntArray:
+        """Count the rows drawn from each block."""
+        _, bounds = self._storage
+        if counts is None:
+            return np.diff(bounds)
+        every = (counts[self._places(block)].sum() for block in range(len(bounds) - 1))
+        return np.fromiter(every, np.int64, len(bounds) - 1)
+
+    def _of_block(self, block: int, counts: IntArray | None) -> IntArray:
+        """Write out the positions drawn from one block."""
+        places = self._places(block)
+        if isinstance(places, slice):
+            positions = np.arange(places.start, places.stop)
+        else:
+            positions = places.astype(np.int64)
+        return positions if counts is None else np.repeat(positions, counts[places])
+
+    def _places(self, block: int) -> slice | IntArray:
+        """Positions of the rows of one block."""
+        grouped, bounds = self._storage
+        places = slice(int(bounds[block]), int(bounds[block + 1]))
+        return places if grouped is None else grouped[places]
 
     def _sequential(self) -> Iterator[IntArray]:
         """Positions in the order of the view, cut where blocks end if they follow the disk."""
         n = len(self.dataset)
-        if self.dataset.source.blocks is None or self._every_position is not None:
-            yield from _chunks(np.arange(n), self.fetch_rows)
-            return
-        bounds = self._block_bounds(None)
+        bounds = np.array([0, n]) if self._is_random_access else self._storage[1]
         for window in _windows(np.arange(len(bounds) - 1), np.diff(bounds), self.fetch_rows):
-            run = np.arange(bounds[window[0]], bounds[window[-1] + 1])
-            yield from _chunks(run, self.fetch_rows)
+            start, stop = int(bounds[window[0]]), int(bounds[window[-1] + 1])
+            for piece in pieces(stop - start, self.fetch_rows):
+                yield np.arange(start + piece.start, start + piece.stop)
 
-    def _block_bounds(self, positions: IntArray | None) -> IntArray:
-        """Offsets of the blocks among positions that are in the order of their rows."""
-        blocks = self.dataset.source.blocks
-        assert blocks is not None
+    @property
+    def _is_random_access(self) -> bool:
+        """Whether a sequential epoch jumps between blocks, or there are none."""
         rows = self.dataset._rows
-        if positions is None and isinstance(rows, range) and rows.step == 1:
-            bounds = np.clip(blocks - rows.start, 0, len(rows))
-        else:
-            ordered = self.dataset.rows if positions is None else _rows.take(rows, positions)
-            bounds = _rows.offsets(ordered, blocks)
-        return np.unique(bounds)
-
-    def _drawn(self, rng: np.random.Generator, epoch: int) -> IntArray:
-        """Positions drawn by weights, or by the user's callable in the user's order."""
-        if callable(self.sampler):
-            return _from_callable(self.sampler, self.dataset, [self.seed, epoch])
-        counts = draw_counts(self._weights, rng)
-        every = self._every_position
-        return np.repeat(
-            np.arange(len(counts)) if every is None else every,
-            counts if every is None else counts[every],
-        )
+        if isinstance(rows, range):
+            return self.dataset.source.blocks is None or rows.step < 0
+        return self.dataset.source.blocks is None or not _rows.is_ascending(rows)
 
     @cached_property
-    def _weights(self) -> npt.NDArray[np.float64]:
-        """What rows are drawn in proportion to."""
+    def _storage(self) -> tuple[IntArray | None, IntArray]:
+        """Positions in the order of their blocks, None for 0, 1, 2, ...; offsets of the blocks."""
+        rows, blocks = self.dataset._rows, self.dataset.source.blocks
+        assert blocks is not None
+        grouped: IntArray | None = None
+        if isinstance(rows, range):
+            upwards = rows if rows.step > 0 else rows[::-1]
+            bounds = np.clip(-((upwards.start - blocks) // upwards.step), 0, len(rows))
+            if rows.step < 0:
+                grouped = np.arange(len(rows) - 1, -1, -1, dtype=_index_type(len(rows)))
+        elif _rows.is_ascending(rows):
+            bounds = _rows.offsets(rows, blocks)
+        else:
+            grouped, bounds = _grouped(rows, blocks)
+        return grouped, np.unique(bounds)
+
+    @cached_property
+    def _draws(self) -> Draws | None:
+        """What draws rows by weight or class; None where each is drawn once."""
         if self.sampler == "balanced":
-            return _balanced_weights(self.dataset.target)
-        weights = self.dataset.weight
-        if weights is None:
-            raise ValueError(
-                'sampler="weighted" needs weights: pass sample_weight, or name the weight '
-                "column when scanning, weight=..."
-            )
-        return check_weights(weights)
+            labels = self.dataset.target
+            if labels is None or labels.ndim != 1:
+                raise ValueError('sampler="balanced" needs one class label per row as the target.')
+            return by_class(labels)
+        if self.sampler == "weighted":
+            weights = self.dataset.weight
+            if weights is None:
+                raise ValueError(
+                    'sampler="weighted" needs weights: pass sample_weight, or name the weight '
+                    "column when scanning, weight=..."
+                )
+            return by_weight(weights)
+        return None
 
 
 def check_sampler(sampler: Any) -> None:
@@ -196,59 +245,6 @@ def check_sampler(sampler: Any) -> None:
         )
 
 
-def draw_counts(weights: npt.NDArray[np.float64], rng: np.random.Generator) -> IntArray:
-    """Draw as many rows as there are, in proportion to weights, as repeat counts.
-
-    Systematic resampling (Kitagawa 1996, J. Comput. Graph. Stat. 5, 1-25): a row is drawn the
-    floor or the ceiling of its expected number of times, which has less variance than
-    independent draws and no limit on the number of rows.
-
-    Parameters
-    ----------
-    weights : ndarray of float64, shape (n,)
-        Not negative, with a positive sum.
-    rng : numpy.random.Generator
-        Draws one number.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        Their sum is n.
-    """
-    n = len(weights)
-    expected = np.cumsum(weights / weights.max())  # whose sum neither overflows nor vanishes
-    expected *= n / expected[-1]
-    upto = np.minimum(np.floor(expected + rng.random()), n).astype(np.int64)
-    upto[np.flatnonzero(weights)[-1] :] = n  # rounding must not give the rest to a weight of zero
-    return np.diff(upto, prepend=0)
-
-
-def check_weights(weights: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Refuse weights that rows cannot be drawn by.
-
-    Raises
-    ------
-    ValueError
-        If one is negative or not finite, or all are zero.
-    """
-    weights = np.asarray(weights, dtype=np.float64)
-    bad = ~np.isfinite(weights) | (weights < 0)
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(f"Weights must be finite and not negative; row {row} has {weights[row]}.")
-    if not weights.any():
-        raise ValueError("All weights are zero: no row could be drawn.")
-    return weights
-
-
-def _balanced_weights(target: npt.NDArray[Any] | None) -> npt.NDArray[np.float64]:
-    """Weights that draw every class equally often."""
-    if target is None or target.ndim != 1:
-        raise ValueError('sampler="balanced" needs one class label per row as the target.')
-    _, codes, counts = np.unique(target, return_inverse=True, return_counts=True)
-    return (1.0 / counts)[codes]
-
-
 def _from_callable(sampler: Callable[..., Any], dataset: "Dataset", seed: list[int]) -> IntArray:
     """Call the user's function and write out what it returns."""
     rng = np.random.default_rng(seed)
@@ -264,10 +260,36 @@ def _from_callable(sampler: Callable[..., Any], dataset: "Dataset", seed: list[i
     return positions
 
 
+def _index_type(n: int) -> type[np.signedinteger[Any]]:
+    """Return a type that counts up to n: the narrow one where memory matters."""
+    return np.int32 if 10**6 < n <= np.iinfo(np.int32).max else np.int64  # which shuffles faster
+
+
+def _grouped(rows: npt.NDArray[np.integer[Any]], blocks: IntArray) -> tuple[IntArray, IntArray]:
+    """Sort positions by the block of their row, as a counting sort does, and offsets of blocks."""
+    sizes = np.zeros(len(blocks) - 1, np.int64)
+    for piece in pieces(len(rows)):
+        sizes += np.bincount(_block_of(rows[piece], blocks), minlength=len(sizes))
+    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    grouped, free = np.empty(len(rows), _index_type(len(rows))), bounds[:-1].copy()
+    for piece in pieces(len(rows)):
+        block = _block_of(rows[piece], blocks)
+        order = np.argsort(block, kind="stable")
+        found, first, times = np.unique(block[order], return_index=True, return_counts=True)
+        grouped[np.repeat(free[found] - first, times) + np.arange(len(order))] = piece.start + order
+        free[found] += times
+    return grouped, bounds
+
+
+def _block_of(rows: npt.NDArray[np.integer[Any]], blocks: IntArray) -> IntArray:
+    """Find the numbers of the blocks that rows are in."""
+    return np.searchsorted(blocks, rows, side="right") - 1
+
+
 def _chunks(positions: IntArray, size: int) -> Iterator[IntArray]:
-    """Cut into pieces of a size, the last one shorter."""
-    for start in range(0, len(positions), size):
-        yield positions[start : start + size]
+    """Copy pieces of a size, the last one shorter; a view would keep all positions alive."""
+    for piece in pieces(len(positions), size):
+        yield positions[piece].astype(np.int64)
 
 
 def _windows(blocks: IntArray, sizes: IntArray, most: int) -> Iterator[IntArray]:

@@ -62,6 +62,8 @@ class Source(ABC):
     uses_global_generators : bool
         Whether a read runs code of the user's that may draw random numbers; ``read`` then
         takes ``seeds``, one for each row.
+    work : str
+        What a read consists of, for the report.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Source(ABC):
     in_memory: bool = False
     tabular: bool = True
     uses_global_generators: bool = False
+    work: str = "reading"
 
     @abstractmethod
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
@@ -94,6 +97,10 @@ class Source(ABC):
 
     def labels(self, column: str) -> npt.NDArray[Any] | None:
         """Return all values of one field if they are known without reading rows, else None."""
+        return None
+
+    def finer(self, rows: int) -> "Source | None":
+        """Return this source in blocks of at most so many rows if that needs no copy, else None."""
         return None
 
     def row_name(self, row: int) -> str:

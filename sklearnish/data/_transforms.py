@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sklearnish.data._batch import Features, n_rows
 from sklearnish.data._outputs import Filler, as_features, check_rows, describe, rows_of
+from sklearnish.data._processes import Nowhere
 from sklearnish.data._randomness import (
     Randomness,
     one_thread,
@@ -148,7 +149,7 @@ def check_picklable(functions: Sequence[Function]) -> None:
     """Raise TypeError, naming function and cure, if one cannot be sent to a worker process."""
     for function in functions:
         try:
-            pickle.dump(function, _Nowhere())
+            pickle.dump(function, Nowhere())
         except Exception as error:  # pickling runs the object's own code: anything can come
             message = f"{function.name} cannot be sent to worker processes ({error}): {WAYS_OUT}"
             raise TypeError(message) from error
@@ -346,11 +347,3 @@ def _takes_y(f: Callable[..., Any]) -> bool:
         return False
     second = places[1]
     return second.default is second.empty or second.name in ("y", "target", "targets", "labels")
-
-
-class _Nowhere:
-    """A file that forgets what is written: pickling is tried without the memory for it."""
-
-    def write(self, data: Any) -> int:
-        """Count and forget."""
-        return len(data)

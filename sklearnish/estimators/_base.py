@@ -7,22 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor, nn
 
-from sklearnish.data import Dataset, Loader, as_dataset
+from sklearnish.data import Dataset, Loader
+from sklearnish.estimators._answering import AnswerMixin
 from sklearnish.estimators._building import build_module, build_net, n_inputs, scale_inputs
-from sklearnish.estimators._inputs import checked_array, is_lazy, to_dataset
+from sklearnish.estimators._inputs import to_dataset
 from sklearnish.estimators._params import NestedParams, check_optimizer
-from sklearnish.estimators._predicting import (
-    batch_rows,
-    explained,
-    outputs_of_array,
-    outputs_of_dataset,
-)
+from sklearnish.estimators._predicting import batch_rows
 from sklearnish.estimators._rows import (
     array_of_targets,
     check_no_missing,
@@ -47,7 +42,7 @@ Array = npt.NDArray[Any]
 GetNet = Callable[[Dataset, torch.device], Net]
 
 
-class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
+class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators that train a module; not for direct use.
 
     A subclass says how targets become what the loss takes, and how outputs become answers.
@@ -140,6 +135,8 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
         ------
         ValueError
             If parameters or data cannot be used; before training where that can be known.
+        MemoryError, RuntimeError or torch.OutOfMemoryError
+            If a batch does not fit into memory; the message says which `batch_size` does.
         FloatingPointError
             If the loss turns NaN or infinite; the message names step, epoch and learning rate.
         """
@@ -289,7 +286,7 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
             n_rows=n_rows,
             # A last single row joins the batch before it.
             steps_per_epoch=-(-(n_rows - (self.batch_size > 1)) // self.batch_size) or 1,
-            wait=lambda: loader.report().epochs[-1].wait,
+            wait=lambda: loader.progress().wait,
             dataset=data,
             open_ended=open_ended,
             **options,
@@ -332,29 +329,6 @@ class TorchEstimator(NestedParams, BaseEstimator, metaclass=ABCMeta):
         if "net_" not in self.__dict__:
             raise AttributeError(f"This {type(self).__name__} has no module_ before fit.")
         return self.net_.module_
-
-    # Predict
-
-    def _outputs(self, X: Any) -> Tensor:
-        """Compute the module's outputs, on the CPU."""
-        check_is_fitted(self)
-        if is_lazy(X):
-            dataset = to_dataset(self, X, reset=False)
-        else:
-            X = checked_array(self, X, reset=False)
-            if not sparse.issparse(X):
-                with explained(X.shape[1:], self.n_inputs_):
-                    return outputs_of_array(self.net_, X, self.predict_batch_size)
-            dataset = as_dataset(X)
-        size = self.predict_batch_size
-        with explained(dataset.row_shape, self.n_inputs_):
-            return outputs_of_dataset(self.net_, dataset, size, **self._pipeline())
-
-    def _scored_y(self, X: Any, y: Any) -> Any:
-        """Return targets for `score`: those given, or else those of the Dataset."""
-        if y is None and is_lazy(X):
-            y = as_dataset(X).target
-        return array_of_targets(y, self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "net_" in self.__dict__

@@ -1,6 +1,6 @@
 """TorchClassifier: labels in, labels and probabilities out."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,11 +11,13 @@ from sklearnish.data._reading import find_classes
 from sklearnish.estimators._base import Array, TorchEstimator
 from sklearnish.estimators._labels import (
     check_labels,
+    check_same_kind,
     check_width,
     number_labels,
     probabilities,
     weigh_classes,
 )
+from sklearnish.estimators._scoring import accuracy
 from sklearnish.training import ClassifierNet
 
 _ONE_LOGIT = (nn.BCEWithLogitsLoss, nn.BCELoss)
@@ -65,7 +67,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     precision : {"float32", "float64", "bf16", "fp16"}, default="float32"
         In which numbers to compute; the half precisions keep weights in float32.
     compile : bool, default=False
-        Whether to compile the module, which pays off in long fits.
+        Whether to compile the training step (forward, loss, gradients) into one call, which
+        pays off in long fits; what cannot be compiled is computed as usual, with a warning.
     device : str or torch.device, default="auto"
         "auto" takes CUDA, else MPS, else the CPU.
     sampler : {"shuffle", "sequential", "balanced", "weighted"} or callable, default="shuffle"
@@ -86,7 +89,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     worker_timeout : float, default=300
         Seconds to wait for a worker.
     predict_batch_size : int or "auto", default="auto"
-        Rows per batch of predictions and validation.
+        Rows per batch of predictions and validation. With "auto", a batch to be predicted that
+        does not fit into memory goes in halves; a number is never changed.
     early_stopping : bool, default=False
         Whether to stop when `monitor` no longer improves on held-out rows, and keep the best
         weights.
@@ -353,6 +357,12 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
 
     # Answers
 
+    _methods: ClassVar[dict[str, str]] = {
+        "predict": "_predict_of",
+        "predict_proba": "_predict_proba_of",
+        "decision_function": "_decision_function_of",
+    }
+
     def predict(self, X: Any) -> Array:
         """Predict labels.
 
@@ -366,7 +376,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         ndarray of shape (n_rows,) or (n_rows, n_labels)
             Labels as in `classes_`; a 0/1 indicator if fitted on one.
         """
-        return self._predict_of(self._outputs(X))
+        return self._predict("predict", X)
 
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities.
@@ -381,7 +391,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         ndarray of shape (n_rows, n_classes)
             Probabilities of the classes, or of the labels, in the order of `classes_`.
         """
-        return self._predict_proba_of(self._outputs(X))
+        return self._predict("predict_proba", X)
 
     def decision_function(self, X: Any) -> Array:
         """Compute logits.
@@ -396,7 +406,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         ndarray of shape (n_rows,) or (n_rows, n_classes)
             Logits; for two classes that of the second against the first.
         """
-        return self._decision_function_of(self._outputs(X))
+        return self._predict("decision_function", X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the accuracy.
@@ -415,10 +425,21 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         float
             Share of rows whose labels are all right.
         """
-        from sklearn.metrics import accuracy_score
+        y, weight = self._scored(X, y, sample_weight)
+        y, multilabel = check_labels(y, self)
+        check_width(y, multilabel, len(self.classes_) if self.multilabel_ else None)
+        check_same_kind(y, self.classes_)
+        return accuracy(y, self._answers("predict", X)[1], weight)
 
-        y = self._scored_y(X, y)
-        return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+    def _answer_columns(self, method: str) -> list[str]:
+        if not self.multilabel_ and (method == "predict" or self._decides_by_one(method)):
+            return ["prediction" if method == "predict" else "decision"]
+        prefix = {"predict": "prediction", "predict_proba": "probability"}.get(method, "decision")
+        return [f"{prefix}_{name}" for name in self.classes_]
+
+    def _decides_by_one(self, method: str) -> bool:
+        """Say whether one number decides between two classes."""
+        return method == "decision_function" and len(self.classes_) == 2
 
     def _predict_of(self, outputs: Tensor) -> Array:
         """Decide for the likeliest."""

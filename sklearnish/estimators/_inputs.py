@@ -32,10 +32,22 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
             "X is a DataLoader; pass its dataset instead, loader.dataset: batches, order and "
             "workers are parameters of the estimator."
         )
+    if not reset and _is_plain(estimator, X):
+        return X
     try:
         return validate_data(estimator, X, reset=reset, accept_sparse="csr", allow_nd=True)
     except ValueError as error:
         raise ValueError(f"{error}{_first_not_finite(X)}") from error
+
+
+def _is_plain(estimator: Any, X: Any) -> bool:
+    """Tell an array with nothing to find fault with: the whole check takes 200 us."""
+    if type(X) is not np.ndarray or X.dtype not in (np.float32, np.float64) or X.ndim < 2:
+        return False
+    if X.shape[1] != estimator.n_features_in_ or hasattr(estimator, "feature_names_in_"):
+        return False
+    with np.errstate(over="ignore"):
+        return X.size > 0 and bool(np.isfinite(X.sum()))
 
 
 def _first_not_finite(X: Any) -> str:

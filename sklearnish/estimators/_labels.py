@@ -52,6 +52,14 @@ def check_width(y: Array, multilabel: bool, n_labels: int | None) -> None:
         raise ValueError(f"y has shape {y.shape}, but fit saw {saw}.")
 
 
+def check_same_kind(y: Array, classes: Array) -> None:
+    """Refuse text to be compared with numbers, as scikit-learn does: no answer would be right."""
+    if (y.dtype.kind in "OUS") != (classes.dtype.kind in "OUS"):
+        raise ValueError(
+            f"y has labels of type {y.dtype}, but fit saw {classes.dtype}: {classes[:5].tolist()}."
+        )
+
+
 def number_labels(y: Array, classes: Array) -> Array:
     """Turn labels into numbers, by their place among the classes.
 

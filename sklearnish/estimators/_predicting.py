@@ -1,7 +1,7 @@
-"""Outputs of a trained net for many rows: batch by batch, into an array made beforehand."""
+"""Answers of a trained net for many rows, batch by batch: only one batch of outputs is held."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,16 @@ import torch
 from torch import Tensor
 
 from sklearnish.data import Batch, Dataset, Loader
-from sklearnish.data._batch import to_device
+from sklearnish.data._batch import narrow, to_device
 from sklearnish.data._reading import storage_order
-from sklearnish.training import Net, weight_dtype
+from sklearnish.training import Net, is_out_of_memory, of_same_kind, weight_dtype
+
+Array = npt.NDArray[Any]
+Answer = Callable[[Tensor], Array]
+"""Turns outputs of the module, on the CPU, into what the user asked for."""
+
+Piece = tuple[slice | npt.NDArray[np.int64], Array]
+"""Positions of some rows in X, and the answers for them."""
 
 _NBYTES, _ROWS = 2**22, 4096
 """A batch with "auto": as many rows as fit these bytes, and not more."""
@@ -26,26 +33,27 @@ def batch_rows(row_nbytes: int, wanted: int | str) -> int:
     return max(1, min(_ROWS, _NBYTES // max(1, row_nbytes)))
 
 
-def outputs_of_array(net: Net, X: npt.NDArray[Any], wanted: int | str) -> Tensor:
-    """Compute outputs for an array in memory: slices need no Loader."""
+def answers_of_array(net: Net, answer: Answer, X: Array, wanted: int | str) -> Iterator[Piece]:
+    """Answer for an array in memory: slices need no Loader."""
     size = batch_rows(X.itemsize * X[0].size, wanted)
     device = torch.device(net.device)
     as_is = X.dtype == np.uint8 and X.ndim > 2
     dtype = X.dtype if as_is else np.float64 if net.precision == "float64" else np.float32
     slices = (X[start : start + size] for start in range(0, len(X), size))
-    return _collect(net, (_to_tensor(part, dtype, device) for part in slices), len(X))
+    return answers(net, answer, (_to_tensor(part, dtype, device) for part in slices), wanted)
 
 
-def _to_tensor(part: npt.NDArray[Any], dtype: Any, device: torch.device) -> Batch:
+def _to_tensor(part: Array, dtype: Any, device: torch.device) -> Batch:
     """Bring some rows to the device; torch wants them writable."""
     with np.errstate(over="ignore"):  # reported below
         cast = np.require(part, dtype=dtype, requirements=["C", "W"])
-    if part.dtype.itemsize > cast.itemsize and not np.isfinite(cast.sum()):
-        _check_range(part, cast)
+        narrower = cast.itemsize < part.dtype.itemsize
+        if narrower and not np.isfinite(cast.sum()):
+            _check_range(part, cast)
     return Batch(torch.from_numpy(cast).to(device))
 
 
-def _check_range(part: npt.NDArray[Any], cast: npt.NDArray[Any]) -> None:
+def _check_range(part: Array, cast: Array) -> None:
     """Refuse numbers that were finite before the cast, and are no longer."""
     bad = ~np.isfinite(cast)
     if bad.any():
@@ -65,7 +73,7 @@ def explained(row_shape: tuple[int, ...], n_fitted: int) -> Iterator[None]:
         yield
     except (RuntimeError, IndexError) as error:
         n = math.prod(row_shape)
-        if n == n_fitted:
+        if n == n_fitted or is_out_of_memory(error):
             raise
         raise ValueError(
             f"X has rows of shape {row_shape}, {n} values, but fit saw {n_fitted} values a row, "
@@ -74,38 +82,94 @@ def explained(row_shape: tuple[int, ...], n_fitted: int) -> Iterator[None]:
         ) from error
 
 
-def outputs_of_dataset(net: Net, dataset: Dataset, wanted: int | str, **options: Any) -> Tensor:
-    """Compute outputs for a Dataset, in order; few rows in memory are read in one go."""
+def answers_of_dataset(
+    net: Net, answer: Answer, dataset: Dataset, wanted: int | str, **options: Any
+) -> Iterator[Piece]:
+    """Answer for a Dataset; few rows in memory are read in one go."""
+    rows = dataset.without_target().with_dtype(weight_dtype(net.precision))
+    if rows.in_memory and len(rows) <= batch_rows(rows.row_nbytes, wanted):
+        batch = rows.read(np.arange(len(rows)), finite=True)
+        yield from answers(net, answer, [to_device(batch, torch.device(net.device))], wanted)
+        return
+    loader, order = in_storage_order(net, dataset, wanted, **options)
+    with loader:
+        yield from answers(net, answer, loader, wanted, order)
+
+
+def in_storage_order(
+    net: Net, dataset: Dataset, wanted: int | str, **options: Any
+) -> tuple[Loader, npt.NDArray[np.int64] | None]:
+    """Build what reads each block once; return it with the positions in its order.
+
+    They are None where the rows come in the order of the view.
+    """
     dataset = dataset.without_target().with_dtype(weight_dtype(net.precision))
-    size = batch_rows(dataset.row_nbytes, wanted)
-    device = torch.device(net.device)
-    if dataset.in_memory and len(dataset) <= size:
-        batch = dataset.read(np.arange(len(dataset)), finite=True)
-        return _collect(net, [to_device(batch, device)], len(dataset))
     order = storage_order(dataset)
-    with Loader(
+    loader = Loader(
         dataset if order is None else dataset[order],
-        batch_size=size,
+        batch_size=batch_rows(dataset.row_nbytes, wanted),
         sampler="sequential",
-        device=device,
+        device=torch.device(net.device),
         **options,
-    ) as loader:
-        outputs = _collect(net, loader, len(dataset))
-    return outputs if order is None else outputs[torch.from_numpy(np.argsort(order))]
+    )
+    return loader, order
+
+
+def answers(
+    net: Net,
+    answer: Answer,
+    batches: Iterable[Batch],
+    wanted: int | str,
+    order: npt.NDArray[np.int64] | None = None,
+) -> Iterator[Piece]:
+    """Answer for batches; with "auto", one that does not fit into memory goes in halves."""
+    if net.module_.training:  # a partial_fit was interrupted
+        net.module_.eval()
+    start, most = 0, math.inf
+    for batch in batches:
+        left: Batch | None = batch
+        while left is not None:
+            rows = left if len(left) <= most else narrow(left, 0, int(most))
+            try:
+                values = _compute(net, answer, rows)
+            except (RuntimeError, MemoryError) as error:
+                most = _half(len(rows), wanted, error)
+                continue
+            stop = start + len(rows)
+            yield slice(start, stop) if order is None else order[start:stop], values
+            left = None if rows is left else narrow(left, len(rows), len(left))
+            start = stop
 
 
 @torch.inference_mode()
-def _collect(net: Net, batches: Iterable[Batch], n_rows: int) -> Tensor:
-    """Write the outputs of all batches into one tensor on the CPU."""
-    result: Tensor | None = None
-    start = 0
-    for batch in batches:
-        outputs = net.infer(batch.X)
-        if len(outputs) == n_rows:
-            return outputs.cpu()
+def _compute(net: Net, answer: Answer, rows: Batch) -> Array:
+    """Answer for some rows at once."""
+    return answer(net.infer(rows.X).cpu())
+
+
+def _half(n_rows: int, wanted: int | str, error: Exception) -> int:
+    """Say how many rows to try after so many did not fit; raise if that was not the reason."""
+    if not is_out_of_memory(error):
+        raise error
+    if n_rows == 1:
+        raise of_same_kind(error, "Not even one row fits into memory to be predicted.") from error
+    if wanted != "auto":
+        raise of_same_kind(
+            error,
+            f"predict_batch_size={wanted} did not fit into memory. Set a smaller one, for example "
+            f'{n_rows // 2}, or "auto", which halves it until it fits.',
+        ) from error
+    return n_rows // 2
+
+
+def collect(n_rows: int, pieces: Iterable[Piece]) -> Array:
+    """Write all answers into one array, made with the first."""
+    result: Array | None = None
+    for rows, values in pieces:
+        if len(values) == n_rows and isinstance(rows, slice):
+            return values
         if result is None:
-            result = torch.empty((n_rows, *outputs.shape[1:]), dtype=outputs.dtype)
-        result[start : start + len(outputs)] = outputs
-        start += len(outputs)
+            result = np.empty((n_rows, *values.shape[1:]), values.dtype)
+        result[rows] = values
     assert result is not None
     return result

@@ -9,6 +9,8 @@ from sklearn.utils.validation import _check_y
 from torch import Tensor, nn
 
 from sklearnish.estimators._base import Array, TorchEstimator
+from sklearnish.estimators._predicting import Answer
+from sklearnish.estimators._scoring import r2
 from sklearnish.training import moments
 
 _POWERS = {nn.MSELoss: 2, nn.HuberLoss: 2, nn.L1Loss: 1, nn.SmoothL1Loss: 1}
@@ -60,7 +62,8 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
     precision : {"float32", "float64", "bf16", "fp16"}, default="float32"
         In which numbers to compute; the half precisions keep weights in float32.
     compile : bool, default=False
-        Whether to compile the module, which pays off in long fits.
+        Whether to compile the training step (forward, loss, gradients) into one call, which
+        pays off in long fits; what cannot be compiled is computed as usual, with a warning.
     device : str or torch.device, default="auto"
         "auto" takes CUDA, else MPS, else the CPU.
     sampler : {"shuffle", "sequential", "balanced", "weighted"} or callable, default="shuffle"
@@ -81,7 +84,8 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
     worker_timeout : float, default=300
         Seconds to wait for a worker.
     predict_batch_size : int or "auto", default="auto"
-        Rows per batch of predictions and validation.
+        Rows per batch of predictions and validation. With "auto", a batch to be predicted that
+        does not fit into memory goes in halves; a number is never changed.
     early_stopping : bool, default=False
         Whether to stop when `monitor` no longer improves on held-out rows, and keep the best
         weights.
@@ -315,10 +319,18 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
             Values in the precision of the module, with two exceptions of scikit-learn's:
             float32 for a float32 array, float64 for targets in columns.
         """
-        values = self._predict_of(self._outputs(X))
+        return self._predict("predict", X)
+
+    def _answer(self, method: str, X: Any) -> Answer:
         if isinstance(X, np.ndarray) and X.dtype == np.float32:
-            return values.astype(np.float32, copy=False)
-        return values.astype(np.float64) if values.ndim == 2 else values
+            return lambda outputs: self._predict_of(outputs).astype(np.float32, copy=False)
+        if self._y_shape:
+            return lambda outputs: self._predict_of(outputs).astype(np.float64)
+        return self._predict_of
+
+    def _answer_columns(self, method: str) -> list[str]:
+        n = self._n_outputs()
+        return ["prediction"] if n == 1 else [f"prediction_{i}" for i in range(n)]
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the coefficient of determination, R2.
@@ -337,10 +349,8 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
         float
             R2, averaged over targets.
         """
-        from sklearn.metrics import r2_score
-
-        y = self._scored_y(X, y)
-        return float(r2_score(y, self.predict(X), sample_weight=sample_weight))
+        y, weight = self._scored(X, y, sample_weight)
+        return r2(y, self._answers("predict", X)[1], weight)
 
     def _predict_of(self, outputs: Tensor) -> Array:
         """Bring outputs to the target's shape and units."""

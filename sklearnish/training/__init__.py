@@ -4,6 +4,7 @@ from sklearnish.training._checks import check_shape, dry_run, warn_of_final_acti
 from sklearnish.training._classifier_net import ClassifierNet
 from sklearnish.training._devices import autocast, resolve_device, weight_dtype
 from sklearnish.training._loss import check_arguments, make_criterion
+from sklearnish.training._memory import is_out_of_memory, of_same_kind
 from sklearnish.training._net import Net
 from sklearnish.training._optim import OPTIMIZERS
 from sklearnish.training._scopes import seeded, thread_count
@@ -20,8 +21,10 @@ __all__ = [
     "check_shape",
     "dry_run",
     "input_moments",
+    "is_out_of_memory",
     "make_criterion",
     "moments",
+    "of_same_kind",
     "resolve_device",
     "seeded",
     "thread_count",

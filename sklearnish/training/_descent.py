@@ -1,12 +1,13 @@
 """From a loss to changed weights: scaling, accumulation, clipping, step, schedule."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from sklearnish.training._optim import Schedule, make_schedule
+from sklearnish.training._optim import Schedule, make_schedule, take_step
 
 
 class Descent:
@@ -57,11 +58,27 @@ class Descent:
         """Add the gradients of a batch."""
         if self.accumulate > 1:
             loss = loss * size
-            self._pending += 1
-            self._size = self._size + size
+            self._count(size)
         if self.scaler is not None:
             loss = self.scaler.scale(loss)
         loss.backward()  # type: ignore[no-untyped-call]
+
+    def receive(
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor | None], size: int | Tensor
+    ) -> None:
+        """Add the gradients of a batch that were computed already; None where there is none."""
+        if self.accumulate > 1:
+            gradients = [None if gradient is None else gradient * size for gradient in gradients]
+            self._count(size)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None and parameter.grad is not None:
+                gradient = parameter.grad + gradient
+            parameter.grad = parameter.grad if gradient is None else gradient
+
+    def _count(self, size: int | Tensor) -> None:
+        """Note a batch whose gradients wait for others."""
+        self._pending += 1
+        self._size = self._size + size
 
     def step(self) -> None:
         """Change the weights, if enough batches have been seen."""
@@ -90,8 +107,9 @@ class Descent:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
-            self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+            take_step(self.optimizer)
+        for parameter in self._parameters():
+            parameter.grad = None  # zero_grad does it too, and records it for a profiler
         if self.schedule is not None:
             self.schedule.step()
 

@@ -12,9 +12,11 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sklearnish.data._batch import Batch, Features
+from sklearnish.training._compiled import CompiledStep
 from sklearnish.training._descent import Descent
 from sklearnish.training._devices import autocast, is_available, weight_dtype
 from sklearnish.training._loss import BatchLoss
+from sklearnish.training._memory import is_out_of_memory, too_large
 from sklearnish.training._optim import make_optimizer
 from sklearnish.training._progress import Progress
 from sklearnish.training._record import EpochLoss, best_so_far
@@ -100,12 +102,11 @@ class Net(NeuralNet):
             scaler=torch.amp.GradScaler(torch.device(self.device).type) if half else None,
         )
         self.loss_ = BatchLoss(self.criterion_, self.units)
+        self.compiled_ = CompiledStep() if self.compile else None
         return self
 
     def torch_compile(self, module: Any, name: str) -> Any:
-        """Compile the module in place, so that it keeps its class and pickles."""
-        if self.compile and name == "module":
-            module.compile()
+        """Leave the module as it is: the step is compiled, not what it consists of."""
         return module
 
     # One fit
@@ -137,10 +138,10 @@ class Net(NeuralNet):
         self.hooks_ = self._hooks()
         on_epoch = {"dataset_train": dataset, "dataset_valid": valid}
         self.notify("on_train_begin", X=dataset, y=None)
-        with Progress(epochs, n_rows, self.verbose) as progress:
+        with Progress(epochs, n_rows, self.verbose, wait) as progress:
             for _ in range(epochs):
                 self.notify("on_epoch_begin", **on_epoch)
-                self._epoch(batches, valid, score, wait)
+                self._epoch(progress.watch(batches), valid, score, wait)
                 progress.epoch(self.history[-1])
                 if self._stops(stopping, monitor, on_epoch):
                     break
@@ -216,6 +217,8 @@ class Net(NeuralNet):
         kind = "training" if training else "validation"
         losses = EpochLoss(kind, self.history[-1]["epoch"])
         descent = self.descent_
+        if training and self.compiled_ is not None:
+            self.compiled_.begin_epoch(self)
         for batch in iterator:
             if per_batch:
                 self._begin_batch(batch, training)
@@ -234,7 +237,12 @@ class Net(NeuralNet):
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Take one step of the optimizer (every so many batches, if they accumulate)."""
-        step = self.train_step_single(batch)
+        try:
+            step = self.train_step_single(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise too_large(self, batch, error) from error
         if "on_grad_computed" in self.hooks_:
             parameters = list(self.get_all_learnable_params())
             self.notify(
@@ -245,9 +253,14 @@ class Net(NeuralNet):
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of one batch."""
-        y_pred = self.infer(batch.X)
         if not self.weighted:  # rows drawn by their weights are not weighed again
             batch = Batch(batch.X, batch.y)
+        step = self.compiled_(self, batch) if self.compiled_ is not None else None
+        return self._eager_step(batch) if step is None else step
+
+    def _eager_step(self, batch: Batch) -> dict[str, Any]:
+        """Compute the gradients of one batch, operation by operation."""
+        y_pred = self.infer(batch.X)
         loss, reported, size = self.loss_(y_pred, batch)
         self.descent_.backward(loss, size)
         return {"loss": reported, "y_pred": y_pred, "size": size}

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from sklearnish.training._loss import check_arguments
 
@@ -40,6 +41,29 @@ def _can_fuse(groups: list[dict[str, Any]]) -> bool:
         and p.layout is torch.strided
         for group in groups
         for p in group["params"]
+    )
+
+
+def take_step(optimizer: Optimizer) -> None:
+    """Call the optimizer's step, without torch's wrapper around it if that has nothing to do.
+
+    The wrapper records the step for a profiler, which takes as long as a fused step of a small
+    module, and calls hooks. Learning-rate schedulers wrap the step again, to count.
+    """
+    step = type(optimizer).step
+    if getattr(step, "hooked", False) and "step" not in vars(optimizer) and not _hooks(optimizer):
+        step.__wrapped__(optimizer)  # type: ignore[attr-defined]
+    else:
+        optimizer.step()
+
+
+def _hooks(optimizer: Optimizer) -> bool:
+    """Say whether something is to be called before or after a step."""
+    return bool(
+        optimizer._optimizer_step_pre_hooks
+        or optimizer._optimizer_step_post_hooks
+        or _global_optimizer_pre_hooks
+        or _global_optimizer_post_hooks
     )
 
 

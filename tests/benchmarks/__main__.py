@@ -9,7 +9,28 @@ from pathlib import Path
 from tests.benchmarks._machine import describe_run
 from tests.benchmarks._page import render, replace_section
 
-NAMES = ("import_time", "checks", "c1_arrays", "c4_parquet", "c12_search")
+NAMES = (
+    "import_time",
+    "checks",
+    "c1_arrays",
+    "c2_frames",
+    "c3_npy",
+    "c4_parquet",
+    "c5_csv",
+    "c6_images",
+    "c7_shuffle",
+    "c8_turnaround",
+    "c9_auto",
+    "c10_predict",
+    "c11_memory",
+    "c12_search",
+    "c13_one_row",
+    "scaling",
+    "g1_resident",
+    "g2_streamed",
+    "g3_parquet",
+    "g4_images",
+)
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 

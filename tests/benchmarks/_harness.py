@@ -1,13 +1,21 @@
 """Contenders in turn, A B A B ..., so that a noisy machine is noisy for all of them."""
 
+import ctypes
 import gc
+import os
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import torch
+
+Item = TypeVar("Item")
 
 PAIRS = 5
 
@@ -56,6 +64,7 @@ def in_turn(contenders: Mapping[str, Contender], pairs: int = PAIRS) -> dict[str
 
 def measure(contender: Contender) -> Sample:
     gc.collect()
+    _trim()
     before = _reset_peak()
     cpu, begun = _cpu_seconds(), time.perf_counter()
     seconds = contender()
@@ -88,6 +97,12 @@ def _cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+def _trim() -> None:
+    """Give free memory back, or the next to run would take it without being seen to."""
+    with suppress(OSError, AttributeError):  # not on Linux's usual C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def _reset_peak() -> float:
     """Start the kernel's high-water mark anew; return the megabytes in use."""
     Path("/proc/self/clear_refs").write_text("5")
@@ -104,3 +119,38 @@ def _status_mb(field: str) -> float:
 def _three(number: float) -> str:
     """Three digits, never as a power of ten."""
     return f"{number:.2f}" if number < 10 else f"{number:.3g}" if number < 1000 else f"{number:.0f}"
+
+
+@contextmanager
+def own_caches(folder: str) -> Iterator[None]:
+    """Keep our cache and theirs in a folder that goes away, and off the network."""
+    values = {"XDG_CACHE_HOME": f"{folder}/cache", "HF_HOME": f"{folder}/hf"}
+    values |= {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread, on all sides."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Make the next item in a thread, as the hand-written loops do."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, iterator, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, iterator, None)
+            yield item

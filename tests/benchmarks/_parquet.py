@@ -1,7 +1,7 @@
 """Random Parquet files, and the best loop over row groups that we can write by hand."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,13 +112,13 @@ class HandLoop:
 class Trainer:
     """The step of the hand-written loops: module, fused Adam, loss."""
 
-    def __init__(self, lr: float = 1e-3) -> None:
+    def __init__(self, lr: float = 1e-3, make: Callable[[], nn.Module] = Perceptron) -> None:
         torch.manual_seed(0)
-        self.module = Perceptron()
+        self.module = make()
         self.optimizer = torch.optim.Adam(self.module.parameters(), lr=lr, fused=True)
         self.criterion = nn.CrossEntropyLoss()
 
-    def epoch(self, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
+    def epoch(self, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
         """Train on all batches; return the seconds it took."""
         begun, losses = time.perf_counter(), []
         for X, y in batches:

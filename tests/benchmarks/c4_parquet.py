@@ -1,11 +1,8 @@
 """C4: a shuffled Parquet file, as the hand-tuned loop over row groups reads it."""
 
-import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice, product
 from pathlib import Path
@@ -26,6 +23,7 @@ from tests.benchmarks._harness import (
     best_of,
     in_turn,
     median,
+    own_caches,
     seconds_of,
 )
 from tests.benchmarks._page import Bar, Result, table
@@ -137,7 +135,7 @@ def run(size: str) -> Result:
         "units, one torch thread on all sides (two are slower: one core reads). Ratios are ours to "
         "theirs: median of the pairs (least to most)."
     )
-    with tempfile.TemporaryDirectory() as folder, _own_caches(folder):
+    with tempfile.TemporaryDirectory() as folder, own_caches(folder):
         torch.set_num_threads(1)
         try:
             for name, group in (("groups", PIECE), ("pandas", PANDAS_GROUP)):
@@ -146,20 +144,6 @@ def run(size: str) -> Result:
         finally:
             torch.set_num_threads(threads)
     return result
-
-
-@contextmanager
-def _own_caches(folder: str) -> Iterator[None]:
-    """Keep our cache and theirs in a folder that goes away, and off the network."""
-    values = {"XDG_CACHE_HOME": f"{folder}/cache", "HF_HOME": f"{folder}/hf"}
-    values |= {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _measure(result: Result, path: Path, group: int, size: str) -> None:

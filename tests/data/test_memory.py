@@ -1,7 +1,10 @@
+import multiprocessing
+import pickle
+
 import pytest
 import torch
 
-from sklearnish.data._memory import _LARGE, empty
+from sklearnish.data._memory import _LARGE, Buffers, empty, private_memory
 
 
 @pytest.mark.parametrize("n", [0, 3, _LARGE // 8, _LARGE])
@@ -26,3 +29,59 @@ def test_freed_memory_goes_back_to_the_system():
     assert resident() - before > 60 * 2**20
     del tensor
     assert resident() - before < 10 * 2**20
+
+
+def test_private_memory_counts_what_is_written():
+    before = private_memory()
+    tensor = empty((64, 2**20), torch.uint8)
+    assert private_memory() - before < 2**25
+    tensor.fill_(1)
+    assert 60 * 2**20 < private_memory() - before < 2**27
+
+
+def test_a_forked_process_does_not_count_what_it_was_born_with():
+    tensor = torch.ones(2**26)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        child = pool.apply(private_memory)
+    assert child < private_memory() / 4
+    assert private_memory() > tensor.nbytes
+
+
+SHAPE = (_LARGE // 4, 2)
+
+
+def test_memory_is_used_again_when_nobody_holds_it():
+    buffers = Buffers()
+    first = buffers.empty(SHAPE, torch.float32)
+    place = first.data_ptr()
+    view = first[5:]
+    del first
+    second = buffers.empty(SHAPE, torch.float32)
+    assert second.data_ptr() != place  # a view of the first is still held
+    del view
+    third = buffers.empty((SHAPE[0] // 2, 2), torch.float64)
+    assert third.data_ptr() == place
+    assert third.shape == (SHAPE[0] // 2, 2)
+
+
+def test_an_array_that_shares_memory_holds_it_too():
+    buffers = Buffers()
+    array = buffers.empty(SHAPE, torch.float32).numpy()
+    array[:] = 7
+    buffers.empty(SHAPE, torch.float32).fill_(1)
+    assert (array == 7).all()
+
+
+def test_buffers_that_do_not_fit_are_given_back():
+    buffers = Buffers()
+    before = private_memory()
+    for n in (16, 5, 64):
+        buffers.empty((n, 2**20), torch.uint8).fill_(1)
+    assert private_memory() - before < 80 * 2**20
+    assert len(buffers._held) == 1
+
+
+def test_buffers_travel_empty():
+    buffers = Buffers()
+    buffers.empty(SHAPE, torch.float32)
+    assert pickle.loads(pickle.dumps(buffers))._held == []

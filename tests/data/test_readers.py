@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +14,10 @@ import pytest
 import torch
 
 from sklearnish.data._loader import Loader
+from sklearnish.data._processes import n_cores, start_method
+from sklearnish.data._readers import obstacle
 from sklearnish.data._scan import scan_parquet
+from sklearnish.data._tuning import LoadPlan
 
 N = 60
 
@@ -266,3 +270,80 @@ def test_every_start_method_and_joblib_give_the_same_rows(path, tmp_path, method
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["True", "True"]
+
+
+# A plan that changes in the middle
+
+
+def noisy(x, rng):
+    return x + float(rng.normal())
+
+
+PLANS = [LoadPlan("thread", 0, ""), LoadPlan("processes", 2, ""), LoadPlan("inline", 0, "")]
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_the_stream_is_the_same_whatever_the_plan_becomes(path, every):
+    def changing():
+        with loader(path, "auto", 3, augment=noisy) as batches:
+            for _ in range(3):
+                for number, batch in enumerate(batches):
+                    batches._tuner.plan = PLANS[number // every % 3]
+                    yield batch
+
+    got = [batch.X for batch in changing()]
+    with loader(path, 0, 3, augment=noisy) as batches:
+        wanted = [batch.X for _ in range(3) for batch in batches]
+    assert len(got) == len(wanted)
+    assert all(map(torch.equal, got, wanted))
+    assert leftovers() == ([], [])
+
+
+def slow(x):
+    time.sleep(0.002)
+    return x
+
+
+@pytest.mark.skipif(n_cores() < 2, reason="one core")
+def test_auto_takes_processes_where_reading_is_slow(path, monkeypatch):
+    monkeypatch.setattr("sklearnish.data._tuning._START", {start_method(): 0.0})
+    with loader(path, "auto", 8, augment=slow) as batches:
+        rows = [int(a) for _ in range(8) for batch in batches for a in batch.X[:, 0]]
+    report = batches.report()
+    assert report.mode == "processes"
+    assert report.reason.startswith("measured")
+    assert report.epochs[0].plan == "inline, then 2 processes"
+    assert rows == stream(path, 0, 8)
+    assert leftovers() == ([], [])
+
+
+def test_auto_starts_no_processes_for_what_cannot_be_sent(path, monkeypatch):
+    monkeypatch.setattr("sklearnish.data._tuning._START", {start_method(): 0.0})
+    monkeypatch.setattr("sklearnish.data._tuning.n_cores", lambda: 4)
+    with loader(path, "auto", 4, augment=lambda x: slow(x)) as batches:
+        for _ in range(4):
+            for _ in batches:
+                pass
+    assert batches.report().mode == "inline"
+    assert "no processes: the dataset or a function cannot be sent" in batches.report().reason
+
+
+def test_auto_starts_no_processes_beside_the_main_thread(path):
+    with loader(path, "auto", 1) as batches, ThreadPoolExecutor(1) as pool:
+        reader = batches._reader
+        assert obstacle(reader) == ""
+        assert pool.submit(obstacle, reader).result() == "this is not the main thread"
+
+
+def test_times_and_bytes_are_those_of_the_rows(path):
+    with loader(path, "auto", 2, augment=slow) as batches:
+        for _ in range(2):
+            for _ in batches:
+                pass
+    for epoch in batches.report().epochs:
+        assert epoch.rows == N
+        assert epoch.bytes_read == N * 4  # labels are in memory
+        assert epoch.transform >= N * 0.002
+        assert 0 < epoch.read < epoch.seconds
+        assert epoch.wait + epoch.transfer <= epoch.seconds
+        assert epoch.peak_memory > 10**7

@@ -1,4 +1,5 @@
 import functools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from torch.utils.data import RandomSampler, SequentialSampler, WeightedRandomSampler
 
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._samplers import Order, check_sampler, check_weights, draw_counts
+from sklearnish.data._samplers import Order, check_sampler
 from sklearnish.data._scan import as_dataset
 from sklearnish.data._source import Field, Source
 
@@ -122,46 +123,6 @@ def test_a_window_mixes_its_blocks():
     assert len(set(np.diff(np.unique(blocks)))) > 1, "the blocks of a window are drawn at random"
 
 
-weights = st.lists(st.floats(0, 1e300), min_size=1, max_size=50).filter(any).map(np.array)
-
-
-@given(weights, st.integers(0, 1000))
-def test_counts_add_up_and_zero_weights_are_never_drawn(weights, seed):
-    counts = draw_counts(weights, np.random.default_rng(seed))
-    assert counts.sum() == len(weights)
-    assert counts.min() >= 0
-    assert not counts[weights == 0].any()
-
-
-@given(st.lists(st.integers(0, 100), min_size=1, max_size=50).filter(any), st.integers(0, 1000))
-def test_a_row_is_drawn_the_floor_or_ceiling_of_its_expected_number(weights, seed):
-    weights = np.array(weights, dtype=float)
-    expected = weights * len(weights) / weights.sum()
-    counts = draw_counts(weights, np.random.default_rng(seed))
-    assert (counts >= np.floor(expected - 1e-9)).all()
-    assert (counts <= np.ceil(expected + 1e-9)).all()
-
-
-def test_rows_are_drawn_as_often_as_their_weights_say():
-    weights = np.array([0.1, 3.0, 0.0, 1.3, 0.6])
-    total = sum(draw_counts(weights, np.random.default_rng([7, i])) for i in range(4000))
-    np.testing.assert_allclose(total / 4000, weights / weights.mean() / 1.0, atol=0.03)
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        ([1, -1], "not negative; row 1 has -1"),
-        ([1, 2, np.nan], "finite and not negative; row 2 has nan"),
-        ([np.inf], "row 0 has inf"),
-        ([0, 0], "All weights are zero"),
-    ],
-)
-def test_weights_that_cannot_be_drawn_by(weights, message):
-    with pytest.raises(ValueError, match=message):
-        check_weights(np.array(weights))
-
-
 @given(views(), st.integers(0, 5), st.integers(1, 40))
 def test_weighted_draws_over_blocks_read_each_block_once(ds, seed, fetch_rows):
     weights = np.random.default_rng(seed).integers(0, 4, len(ds)).astype(float)
@@ -177,6 +138,21 @@ def test_weighted_draws_over_blocks_read_each_block_once(ds, seed, fetch_rows):
     assert (abs(counts - expected) < 1 + 1e-9).all()
     small = positions(ds, "weighted", seed=seed, fetch_rows=fetch_rows)
     np.testing.assert_array_equal(np.sort(small), np.sort(drawn))
+
+
+@given(views(), st.integers(0, 5), st.integers(1, 40))
+def test_balanced_draws_over_blocks(ds, seed, fetch_rows):
+    labels = np.random.default_rng(seed).integers(0, 3, len(ds))
+    drawn = positions(ds.with_target(labels), "balanced", seed=seed, fetch_rows=fetch_rows)
+    expected = len(ds) / len(np.unique(labels)) / np.bincount(labels)[labels]
+    assert len(drawn) == len(ds)
+    assert (abs(np.bincount(drawn, minlength=len(ds)) - expected) < 1 + 1e-9).all()
+
+
+@given(views(), st.integers(0, 3), st.integers(1, 40))
+def test_drawing_by_equal_weights_is_a_shuffle(ds, seed, fetch_rows):
+    drawn = positions(ds.with_weight(np.full(len(ds), 0.3)), "weighted", 0, fetch_rows, seed)
+    np.testing.assert_array_equal(np.sort(drawn), np.arange(len(ds)))
 
 
 def test_weights_of_a_file_are_drawn_in_random_order():
@@ -284,3 +260,86 @@ def test_a_fetch_of_equally_cheap_rows_has_the_size_asked_for(fetch_rows):
     assert max(lengths[:-1], default=0) in (0, fetch_rows)
     assert sum(lengths) == 20
     assert lengths[-1] <= fetch_rows
+
+
+MANY = 1_200_000
+"""Rows of more than one piece, and for which the narrow type is used."""
+
+
+def disorder(n_rows, block=4096):
+    source = Blocks([block] * (n_rows // block))
+    rows = np.random.default_rng(0).permutation(source.n_rows).astype(np.int32)
+    return Dataset(source, rows)
+
+
+def test_many_rows_in_disorder_are_grouped_by_block():
+    ds = disorder(MANY)
+    drawn = np.zeros(len(ds), np.int8)
+    seen = np.zeros(ds.source.n_rows // 4096, np.int8)
+    for fetch in fetches(ds, fetch_rows=50_000):
+        drawn[fetch.positions] += 1
+        seen[np.unique(ds.rows[fetch.positions] // 4096)] += 1
+        assert fetch.positions.dtype == np.int64
+    assert (drawn == 1).all()
+    assert (seen == 1).all()
+
+
+def test_many_rows_are_drawn_by_their_weights():
+    weights = np.random.default_rng(0).integers(0, 4, MANY)
+    for ds in (as_dataset(np.zeros((MANY, 1), np.float32)), disorder(MANY)):
+        n = len(ds)
+        expected = weights[:n] / weights[:n].mean()
+        drawn = positions(ds.with_weight(weights[:n]), "weighted", fetch_rows=50_000)
+        assert (abs(np.bincount(drawn, minlength=n) - expected) < 1 + 1e-6).all()
+
+
+def peak_bytes(ds, sampler):
+    """Most bytes in use while an epoch's fetches are taken and let go."""
+    tracemalloc.start()
+    try:
+        for _ in Order(ds, sampler, 0, 16_384).epoch(0):
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def labelled(ds):
+    rng = np.random.default_rng(0)
+    return ds.with_target(rng.integers(0, 5, len(ds))).with_weight(rng.random(len(ds)))
+
+
+VIEWS = {
+    "arrays": lambda n: as_dataset(np.zeros((n, 1), np.float32)),
+    "blocks": lambda n: Dataset(Blocks([4096] * (n // 4096)), range(n // 4096 * 4096)),
+    "backwards": lambda n: VIEWS["blocks"](n)[::-1],
+    "every second": lambda n: VIEWS["blocks"](2 * n)[::2],
+    "disorder": disorder,
+}
+
+
+@pytest.mark.parametrize(
+    ("view", "sampler", "most"),
+    [
+        ("arrays", "sequential", 0),
+        ("arrays", "shuffle", 4),
+        ("arrays", "balanced", 4),
+        ("arrays", "weighted", 4),
+        ("blocks", "sequential", 0),
+        ("blocks", "shuffle", 0),
+        ("blocks", "balanced", 4),
+        ("blocks", "weighted", 4),
+        ("backwards", "sequential", 0),
+        ("backwards", "shuffle", 4),
+        ("every second", "sequential", 0),
+        ("every second", "shuffle", 0),
+        ("disorder", "sequential", 0),
+        ("disorder", "shuffle", 4),
+        ("disorder", "balanced", 8),
+        ("disorder", "weighted", 8),
+    ],
+)
+def test_bytes_per_row(view, sampler, most):
+    small, large = (labelled(VIEWS[view](n)) for n in (MANY, 2 * MANY))
+    more = peak_bytes(large, sampler) - peak_bytes(small, sampler)
+    assert more / (len(large) - len(small)) <= most + 0.1

@@ -21,6 +21,7 @@ class ArraySource(Source):
     """
 
     tabular = False
+    work = "copying"
 
     def __init__(self, X: Any) -> None:
         self._X = _as_rows(X)

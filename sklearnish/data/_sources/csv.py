@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from sklearnish.data._ahead import in_threads
 from sklearnish.data._cache import CacheSource, Conversion, write_cache
 from sklearnish.data._csv_keywords import CsvOptions, read_keywords
 from sklearnish.data._csv_text import (
@@ -17,6 +20,7 @@ from sklearnish.data._csv_text import (
     MAX_BLOCK,
     open_stream,
     read_header,
+    split_rows,
     unreadable,
 )
 from sklearnish.data._csv_types import NULL, promote
@@ -29,6 +33,7 @@ from sklearnish.data._files import (
     describe,
     expand_paths,
 )
+from sklearnish.data._processes import n_cores
 
 _SUFFIXES = tuple(
     kind + packed
@@ -236,49 +241,65 @@ class _Converter:
                     return
 
     def _file_batches(self, i: int, types: dict[str, Any], bar: Any) -> Iterator[Any]:
-        """Parse one file; errors name it."""
-        try:
-            yield from self._parse(i, types, bar)
-        except (pa.ArrowException, UnicodeError) as error:
-            self._fail(self.files[i], error)
+        """Parse one file; errors name it and the row."""
+        at = first_row = 0  # the latter of the piece that is awaited
+        with (
+            pa.OSFile(self.files[i]) as raw,
+            open_stream(raw, self.files[i], self.options) as stream,
+            closing(self._pieces(i, stream, types)) as pieces,
+        ):
+            try:
+                for batches in pieces:
+                    n_rows = 0 if first_row else self.skips[i]
+                    for batch in batches:
+                        if bar is not None:
+                            bar.update(raw.tell() - at)
+                            at = raw.tell()
+                        yield batch
+                        n_rows += batch.num_rows
+                    first_row += n_rows
+            except (pa.ArrowException, UnicodeError) as error:
+                self._fail(self.files[i], _with_row(error, first_row))
 
-    def _parse(self, i: int, types: dict[str, Any], bar: Any) -> Iterator[Any]:
-        """Parse one file with pyarrow."""
-        options = self.options
-        with pa.OSFile(self.files[i]) as raw:
-            at = 0
-            reader = pacsv.open_csv(
-                open_stream(raw, self.files[i], options),
-                read_options=pacsv.ReadOptions(
-                    use_threads=False,  # errors then know the row; threads gain nothing here
-                    block_size=self.block_size,
-                    column_names=self.header,
-                    skip_rows=self.skips[i],
-                ),
-                parse_options=pacsv.ParseOptions(
-                    delimiter=options.sep,
-                    quote_char=options.quote or False,
-                    double_quote=options.doublequote,
-                    escape_char=options.escapechar or False,
-                    newlines_in_values=options.quote is not None,
-                ),
-                convert_options=pacsv.ConvertOptions(
-                    column_types=types,
-                    include_columns=self.included,
-                    null_values=list(options.na),
-                    true_values=list(options.true_values),
-                    false_values=list(options.false_values),
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=True,
-                    decimal_point=options.decimal,
-                    timestamp_parsers=[pacsv.ISO8601],
-                ),
-            )
-            for batch in reader:
-                if bar is not None:
-                    bar.update(raw.tell() - at)
-                    at = raw.tell()
-                yield batch
+    def _pieces(
+        self, i: int, stream: Any, types: dict[str, Any]
+    ) -> Generator[Iterable[Any], None, None]:
+        """Parse the pieces of one file, several at once."""
+        texts = enumerate(split_rows(stream, self.block_size, self.options))
+        return in_threads(partial(self._parse, i, types), texts, n_cores())
+
+    def _parse(self, i: int, types: dict[str, Any], piece: tuple[int, Any]) -> Iterable[Any]:
+        """Parse a piece of text; batch by batch if it is a file."""
+        options, (number, text) = self.options, piece
+        whole = isinstance(text, bytes)
+        reader = pacsv.open_csv(
+            pa.BufferReader(text) if whole else text,
+            read_options=pacsv.ReadOptions(
+                use_threads=False,  # errors then know the row
+                block_size=max(self.block_size, len(text)) if whole else self.block_size,
+                column_names=self.header,
+                skip_rows=0 if number else self.skips[i],
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=options.sep,
+                quote_char=options.quote or False,
+                double_quote=options.doublequote,
+                escape_char=options.escapechar or False,
+                newlines_in_values=options.quote is not None,
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types=types,
+                include_columns=self.included,
+                null_values=list(options.na),
+                true_values=list(options.true_values),
+                false_values=list(options.false_values),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+                decimal_point=options.decimal,
+                timestamp_parsers=[pacsv.ISO8601],
+            ),
+        )
+        return list(reader) if whole else reader
 
     def _fail(self, file: str, error: Exception) -> NoReturn:
         """Raise an error that names the file, the row and the column."""
@@ -292,6 +313,12 @@ class _Converter:
                 "quote that is not closed."
             ) from error
         raise unreadable(file, error, self.options) from error
+
+
+def _with_row(error: Exception, first_row: int) -> Exception:
+    """Count the row that an error of the parser names from the beginning of the file."""
+    text = re.sub(r"(?<=Row #)\d+", lambda m: str(int(m[0]) + first_row), str(error))
+    return error if isinstance(error, UnicodeError) else ValueError(text)
 
 
 class _LongRowError(ValueError):

@@ -43,6 +43,7 @@ class FrameSource(Source):
     """
 
     in_memory = True
+    work = "copying"
 
     def __init__(self, frame: Any) -> None:
         if nw.dependencies.is_polars_lazyframe(frame):
@@ -65,7 +66,10 @@ class FrameSource(Source):
         """Copy some columns of rows in any order."""
         indices = pa.array(rows)
         return {
-            name: column[rows] if isinstance(column, np.ndarray) else column.take(indices)
+            # "clip" does not look at every number first; the rows are known to be there.
+            name: np.take(column, rows, axis=0, mode="clip")
+            if isinstance(column, np.ndarray)
+            else column.take(indices)
             for name, column in ((name, self._columns[name]) for name in columns)
         }
 

@@ -45,6 +45,7 @@ class ImageSource(Source):
     """
 
     tabular = False
+    work = "reading and decoding"
 
     def __init__(
         self, store: Store, labels: "Coded | None", size: int | Sequence[int] | None

@@ -4,6 +4,7 @@ One or several files stacked along their rows make one field. The rows are read 
 order: a window of neighbouring blocks costs the disk a few long reads instead of many short ones.
 """
 
+import copy
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -62,6 +63,8 @@ class NpySource(Source):
     """
 
     tabular = False
+    work = "copying"
+    _block_rows: int | None = None  # None for blocks of about BLOCK_BYTES
 
     def __init__(self, paths: Paths, target: Any = None) -> None:
         self._X = _Stack(paths)
@@ -75,6 +78,12 @@ class NpySource(Source):
             self._y = target if isinstance(target, np.ndarray) else _Stack(target)
             self.schema["y"] = self._target_field()
         self.blocks = self._X.blocks()
+
+    @property
+    def files(self) -> list[str]:
+        """Absolute paths of the files, those of the target included."""
+        stacks = [stack for stack in (self._X, self._y) if isinstance(stack, _Stack)]
+        return [file.manifest.path for stack in stacks for file in stack._files]
 
     def _target_field(self) -> Field:
         """Describe the target and check its length."""
@@ -108,6 +117,13 @@ class NpySource(Source):
             if isinstance(stack, _Stack):
                 stack.check_unchanged()
 
+    def finer(self, rows: int) -> "NpySource":
+        """Return the same rows in blocks of at most so many: mapped rows are cheap anyway."""
+        made = copy.copy(self)
+        made._block_rows = rows
+        made.blocks = self._X.blocks(rows)
+        return made
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be counted again: a terabyte has a million blocks."""
         return {k: v for k, v in self.__dict__.items() if k != "blocks"}
@@ -115,7 +131,7 @@ class NpySource(Source):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Count the blocks again."""
         self.__dict__.update(state)
-        self.blocks = self._X.blocks()
+        self.blocks = self._X.blocks(self._block_rows)
 
 
 @dataclass(frozen=True)
@@ -188,10 +204,10 @@ class _Stack:
         self._row_shape = first.shape[1:]
         self.field = _field(self._dtype, self._row_shape)
 
-    def blocks(self) -> IntArray:
-        """Cut every file into stretches of about 1 MiB."""
+    def blocks(self, rows: int | None = None) -> IntArray:
+        """Cut every file into stretches of so many rows, of about 1 MiB by default."""
         row_bytes = max(1, math.prod(self._row_shape) * self._dtype.itemsize)
-        step = max(1, BLOCK_BYTES // row_bytes)
+        step = rows or max(1, BLOCK_BYTES // row_bytes)
         spans = zip(self._starts[:-1], self._starts[1:], strict=True)
         cuts = [np.arange(start, stop, step, dtype=np.int64) for start, stop in spans]
         return np.concatenate([*cuts, [self.n_rows]]).astype(np.int64)

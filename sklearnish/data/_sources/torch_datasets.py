@@ -74,8 +74,8 @@ class TorchDatasetSource(Source):
         self.n_rows = _length(dataset)
         self._dataset, self._places = _unwrap(dataset)
         self._collate = collate_fn
-        self._tensors = self._find_tensors()
-        self.in_memory = self._tensors is not None
+        self.tensors = self._find_tensors()
+        self.in_memory = self.tensors is not None
         self.uses_global_generators = not self.in_memory
         if self.n_rows == 0:
             raise ValueError(f"{self.name} has 0 rows; at least one is needed.")
@@ -128,9 +128,9 @@ class TorchDatasetSource(Source):
     ) -> tuple[Features | None, Column | None]:
         """Read the wanted halves of the pairs."""
         places = rows if self._places is None else self._places[rows]
-        if self._tensors is not None:
+        if self.tensors is not None:
             index = torch.from_numpy(places)
-            X, y = ([t[index.to(t.device)] for t in self._tensors] + [None])[:2]
+            X, y = ([t[index.to(t.device)] for t in self.tensors] + [None])[:2]
             return X, y
         if seeds is None:
             seeds = Randomness((0, 0)).seeds(0, rows)
@@ -193,8 +193,8 @@ class TorchDatasetSource(Source):
         """Return ``.targets`` or ``.labels`` of the dataset, if they are what its items say."""
         if column != "y" or self._first_y is None:
             return None
-        if self._tensors is not None:
-            found: Any = self._tensors[1]
+        if self.tensors is not None:
+            found: Any = self.tensors[1]
         elif self._collate is not None or getattr(self._dataset, "target_transform", None):
             return None
         else:
@@ -209,7 +209,7 @@ class TorchDatasetSource(Source):
         """Compare labels with those of a few items, evenly spaced."""
         if self._first_y is None or not _same(values[0], self._first_y[0]):
             return False
-        if self._tensors is not None:
+        if self.tensors is not None:
             return True
         rows = np.unique(np.linspace(0, self.n_rows - 1, _COMPARED).astype(np.int64))
         items = np.asarray(self.read(rows, ["y"])["y"])

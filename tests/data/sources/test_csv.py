@@ -201,6 +201,33 @@ def test_errors_name_the_place_and_leave_nothing(tmp_path, text, keywords, messa
     assert not [p for p in cache_folder().rglob("*") if p.suffix != ".lock"]
 
 
+_BLOCKS = "12345,1\n" * 300_000  # more than two blocks of the parser
+
+
+@pytest.mark.parametrize("rest", ['"x\n,y",1\n', '5" pipe,1\n"a\nb",2\n', "a\\\nb,1\n"])
+def test_quotes_may_begin_late(tmp_path, rest):
+    keywords = {"escapechar": "\\"} if "\\" in rest else {}
+    text = f"a,b\n{_BLOCKS}{rest}{_BLOCKS}"
+    source = scan(tmp_path, text, **keywords)
+    check_like_pandas(source, text, **keywords)
+
+
+@pytest.mark.parametrize("quoted", ["", '"x",1\n'])
+@pytest.mark.parametrize(
+    ("row", "message"), [("1", "Expected 2 columns, got 1"), ("1,x", "CSV conversion error.*'x'")]
+)
+def test_errors_count_rows_from_the_beginning(tmp_path, quoted, row, message):
+    text = f"a,b\n{_BLOCKS}{quoted}{_BLOCKS}{row}\n"
+    where = text.count("\n")
+    with pytest.raises(ValueError, match=f"Row #{where}: {message}"):
+        scan(tmp_path, text, dtype={"a": str, "b": int})
+
+
+def test_lines_may_end_in_carriage_returns_only(tmp_path):
+    source = scan(tmp_path, f"a,b\n{_BLOCKS}".replace("\n", "\r"))
+    assert source.n_rows == 300_000
+
+
 def test_unknown_keywords_list_the_known(tmp_path):
     with pytest.raises(TypeError, match=r"'thousands'.*supports: sep, delimiter"):
         scan(tmp_path, "a\n1\n", thousands=",")

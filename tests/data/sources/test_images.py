@@ -217,6 +217,21 @@ def test_the_orientation_is_applied(decoder, form, orientation):
     assert np.abs(decode(data, (20, 24)).astype(int) - small).mean() < 2
 
 
+def test_the_orientation_is_found_behind_other_notes(decoder):
+    """Segments of 64 KiB before it, as a large colour profile is stored in."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(smooth(), exif=exif)
+    segment = b"\xff\xe2\xff\xff" + bytes(0xFFFF - 2)
+    assert decode(data[:2] + 3 * segment + data[2:]).shape == decode(data).shape == (64, 48, 3)
+
+
+@pytest.mark.parametrize("n_bytes", [2, 3, 4, 5, 30])
+def test_a_jpeg_cut_within_its_notes_is_refused(decoder, n_bytes):
+    with pytest.raises(ValueError, match=r"."):
+        decode(encoded(smooth())[:n_bytes])
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("size", [None, (8, 8)])
 @pytest.mark.parametrize("kept", [0.0, 0.02, 0.3, 0.6, 0.9, 0.97])

@@ -1,0 +1,155 @@
+"""Answers come batch by batch, are those of the module, and cost the memory of the answers."""
+
+import copy
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from sklearnish import TorchClassifier, TorchRegressor, as_dataset, scan_parquet
+from tests.estimators.common import classification, regression
+
+
+@pytest.fixture(scope="module")
+def clf():
+    X, y = classification(400)
+    return TorchClassifier(max_epochs=1, random_state=0).fit(X, y)
+
+
+def by_hand(estimator, X, size):
+    """Outputs of the module for slices of rows."""
+    with torch.inference_mode():
+        return torch.cat([estimator.module_(part) for part in torch.from_numpy(X).split(size)])
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 399, 400, 1000])
+def test_answers_are_those_of_the_module_bit_for_bit(clf, size):
+    X, _ = classification(400)
+    clf = copy.copy(clf).set_params(predict_batch_size=size)
+    outputs = by_hand(clf, X, size)
+    assert np.array_equal(clf.decision_function(X), outputs.numpy())
+    assert np.array_equal(clf.predict_proba(X), outputs.softmax(1).numpy())
+    assert np.array_equal(clf.predict(X), outputs.argmax(1).numpy())
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_views_in_any_order_are_answered_in_it(clf, tmp_path, method):
+    X, _ = classification(400)
+    names = [f"x{i}" for i in range(10)]
+    pd.DataFrame(X, columns=names).to_parquet(tmp_path / "rows.parquet", row_group_size=50)
+    whole = getattr(clf, method)(X)
+    ds = scan_parquet(tmp_path / "rows.parquet")
+    order = np.random.default_rng(0).integers(0, 400, 300)  # with repeats
+    for view, rows in [(ds, slice(None)), (ds[::-1], slice(None, None, -1)), (ds[order], order)]:
+        np.testing.assert_allclose(getattr(clf, method)(view), whole[rows], rtol=1e-4, atol=1e-5)
+
+
+def test_regressors_keep_their_dtypes_in_every_batch():
+    X, y = regression(300, targets=2)
+    reg = TorchRegressor(max_epochs=1, random_state=0, predict_batch_size=64).fit(X, y)
+    assert reg.predict(X).dtype == np.float32
+    assert reg.predict(X.astype(np.float64)).dtype == np.float64
+    assert reg.predict(as_dataset(X)).dtype == np.float64
+    np.testing.assert_array_equal(reg.predict(X), reg.predict(as_dataset(X)).astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_with_nothing_wrong_skip_no_check_that_matters(clf, dtype):
+    X, _ = classification(400)
+    X = X[:5].astype(dtype)
+    assert clf.predict(X).shape == (5,)
+    for bad in (np.nan, np.inf, -np.inf):
+        spoilt = X.copy()
+        spoilt[3, 2] = bad
+        with pytest.raises(ValueError, match="The first is in row 3, column 2"):
+            clf.predict(spoilt)
+    with pytest.raises(ValueError, match="X has 9 features, but TorchClassifier is expecting 10"):
+        clf.predict(X[:, :9])
+    with pytest.raises(ValueError, match="1D array instead"):
+        clf.predict(X[0])
+    with pytest.raises(ValueError, match="0 sample"):
+        clf.predict(X[:0])
+    huge = np.full((1, 10), np.finfo(np.float32).max, dtype)  # its sum is infinite, it is not
+    assert clf.predict(huge).shape == (1,)
+
+
+def test_an_array_without_names_is_told_to_have_none():
+    X, y = classification(100)
+    frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(10)])
+    clf = TorchClassifier(max_epochs=1, random_state=0).fit(frame, y)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        clf.predict(X)
+
+
+def test_threads_get_the_answers_of_their_rows(clf):
+    X, _ = classification(400)
+    whole = clf.predict(X)
+    answers = np.full((4, 400), -1)
+
+    def work(thread):
+        for i in range(thread, 400):
+            answers[thread, i] = clf.predict(X[i : i + 1])[0]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i in range(4):
+        np.testing.assert_array_equal(answers[i, i:], whole[i:])
+
+
+def test_a_net_left_in_training_mode_predicts_in_eval_mode():
+    X, y = classification(100)
+    module = nn.Sequential(nn.Linear(10, 16), nn.Dropout(0.9), nn.Linear(16, 3))
+    clf = TorchClassifier(module, max_epochs=1, random_state=0).fit(X, y)
+    whole = clf.predict_proba(X)
+    clf.module_.train()  # as an interrupted partial_fit leaves it
+    assert np.array_equal(clf.predict_proba(X), whole)
+
+
+MANY_CLASSES = """
+import resource
+import numpy as np
+import torch
+from torch import nn
+import sklearnish as sn
+
+torch.set_num_threads(1)
+X = np.random.default_rng(0).random((200_000, 4), dtype=np.float32)
+y = np.arange(1000)
+clf = sn.TorchClassifier(nn.Linear(4, 1000), max_epochs=1, random_state=0).fit(X[:1000], y)
+rows = [X, sn.as_dataset(X), sn.as_dataset(np.memmap("X.bin", "f4", "w+", shape=X.shape))]
+clf.predict(X[:5000])
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 2**20, resource.RLIM_INFINITY))
+for each in rows:
+    assert clf.predict(each).shape == (200_000,)
+assert 0 <= clf.score(X, np.resize(y, len(X))) < 0.1
+clf.predict_to("p.npy", X, method="predict_proba")
+clf.predict_to("p.parquet", X[:50_000], method="predict_proba", columns=["row"])
+try:
+    clf.predict_proba(X)
+except MemoryError:
+    print("limited")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_labels_of_many_classes_need_no_room_for_their_outputs(tmp_path):
+    # The outputs for all rows are 800 MB, twice the room that is left.
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_CLASSES],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "limited\n"
+    assert (tmp_path / "p.npy").stat().st_size > 200_000 * 1000 * 4
