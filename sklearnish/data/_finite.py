@@ -1,5 +1,6 @@
 """Finding NaN and infinity in rows that were read, and saying where they are."""
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,7 +31,7 @@ def check_finite(X: Features, dataset: "Dataset", positions: IntArray) -> None:
 
 def _check_tensor(X: Tensor, dataset: "Dataset", positions: IntArray, where: str) -> None:
     """Add everything up, which is quick, and look closer only if the sum is not finite."""
-    if not X.is_floating_point() or bool(torch.isfinite(X.sum())):
+    if not X.is_floating_point() or math.isfinite(X.sum()):
         return
     bad = ~torch.isfinite(X)
     if not bool(bad.any()):

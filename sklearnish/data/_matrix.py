@@ -1,7 +1,8 @@
 """Columns to tensors: one row-major matrix of numbers, allocated once and copied once."""
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ def as_numpy(column: Column) -> npt.NDArray[Any]:
     return np.asarray(column)
 
 
-def to_matrix(columns: Sequence[Column], dtype: torch.dtype) -> Tensor:
+def to_matrix(
+    columns: Sequence[Column], dtype: torch.dtype, empty: Callable[..., Tensor] = empty
+) -> Tensor:
     """Join columns of numbers side by side.
 
     Parameters
@@ -38,6 +41,8 @@ def to_matrix(columns: Sequence[Column], dtype: torch.dtype) -> Tensor:
         Numbers only; null counts as NaN.
     dtype : torch.dtype
         Floating point type of the matrix.
+    empty : callable
+        Allocates it, given shape and type.
 
     Returns
     -------
@@ -47,7 +52,7 @@ def to_matrix(columns: Sequence[Column], dtype: torch.dtype) -> Tensor:
     pieces = list(_pieces(columns))
     widths = [1 if a.ndim == 1 else a.shape[1] for a in pieces[0]] if pieces else []
     starts = np.cumsum([0, *widths])
-    out = empty((sum(len(p[0]) for p in pieces), int(starts[-1])), dtype=dtype)
+    out = empty((sum(len(p[0]) for p in pieces), int(starts[-1])), dtype)
     view, first = out.numpy(), 0
     for arrays in pieces:
         _write(view[first : first + len(arrays[0])], arrays, starts)
@@ -72,11 +77,15 @@ def _chunk_lengths(column: Column) -> tuple[int, ...]:
 
 def _write(out: npt.NDArray[Any], arrays: list[npt.NDArray[Any]], starts: IntArray) -> None:
     """Write arrays side by side into the rows of a matrix."""
+    spans = itertools.pairwise(starts.tolist())
+    targets = [
+        out[:, a] if x.ndim == 1 else out[:, a:b] for x, (a, b) in zip(arrays, spans, strict=True)
+    ]
+    pairs = list(zip(targets, arrays, strict=True))
     for first in range(0, len(out), _STRIPE):
         rows = slice(first, first + _STRIPE)
-        for array, start, stop in zip(arrays, starts, starts[1:], strict=False):
-            target = out[rows, start] if array.ndim == 1 else out[rows, start:stop]
-            np.copyto(target, array[rows], casting="unsafe")
+        for target, array in pairs:
+            target[rows] = array[rows]
 
 
 def to_tensor(value: Column, dtype: torch.dtype) -> Features:

@@ -21,6 +21,9 @@ _MAPPED = hasattr(mmap, "MAP_PRIVATE")
 _UNUSED = 3
 """References to a buffer that no tensor has: the list's, the loop's and the argument's."""
 
+_MOST = 4
+"""Buffers from which on those that are not in use are given back before another is made."""
+
 _FRESH = 0.05
 """Seconds for which a measurement of memory holds: one takes as long as a small batch."""
 
@@ -53,10 +56,10 @@ def _map(nbytes: int) -> mmap.mmap:
 
 
 class Buffers:
-    """Memory for windows that is used again once nobody holds the window.
+    """Memory for large tensors that is used again once nobody holds the tensor.
 
     The system clears new pages when they are first written to, which takes longer than putting
-    rows there. What is held are the buffers of the last few windows.
+    rows there. What is held are a few buffers, of windows and of what is read into them.
     """
 
     def __init__(self) -> None:
@@ -68,12 +71,22 @@ class Buffers:
         nbytes = n * dtype.itemsize
         if nbytes < _LARGE or not _MAPPED:
             return torch.empty(tuple(shape), dtype=dtype)
-        free = [b for b in self._held if sys.getrefcount(b) <= _UNUSED]
-        fits = [b for b in free if nbytes <= len(b) <= 2 * nbytes]
-        buffer = fits[0] if fits else _map(nbytes + nbytes // 8)  # the next may be a bit larger
-        if not fits:
-            self._held = [b for b in self._held if all(b is not f for f in free)] + [buffer]
+        buffer = self._free(nbytes) or self._new(nbytes)
         return torch.frombuffer(buffer, dtype=dtype, count=n).view(tuple(shape))
+
+    def _free(self, nbytes: int) -> mmap.mmap | None:
+        """Find a buffer that nobody uses and that is not far too large."""
+        for buffer in self._held:
+            if nbytes <= len(buffer) <= 2 * nbytes and sys.getrefcount(buffer) <= _UNUSED:
+                return buffer
+        return None
+
+    def _new(self, nbytes: int) -> mmap.mmap:
+        """Map a buffer, with some room for the next tensor; forget old ones if there are many."""
+        if len(self._held) >= _MOST:
+            self._held = [b for b in self._held if sys.getrefcount(b) > _UNUSED]
+        self._held.append(_map(nbytes + nbytes // 8))
+        return self._held[-1]
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Travel without memory."""

@@ -47,10 +47,12 @@ def read_stored(
     if dataset.source.uses_global_generators:
         seed, epoch, places = address
         seeds = Randomness((seed, epoch, _READING)).seeds(0, places)
-        return _read(dataset, rows, positions, seeds=seeds)
+        return _read(dataset, rows, positions, empty, seeds=seeds)
     blocks = dataset.source.blocks
-    if blocks is None or _rows.is_ascending(rows):
-        return _read(dataset, rows, positions)
+    if blocks is None:
+        return _read(dataset, rows, positions, empty)
+    if _rows.is_ascending(rows):
+        return _read_in_order(dataset, rows, positions, blocks, empty)
     order = np.argsort(rows)
     return _read_pieces(dataset, rows[order], positions[order], order, blocks, empty)
 
@@ -67,6 +69,32 @@ def transformed(
     return Batch(X, stored.y, stored.weight)
 
 
+def _read_in_order(
+    dataset: "Dataset",
+    rows: IntArray,
+    positions: IntArray,
+    blocks: IntArray,
+    empty: Callable[..., Tensor],
+) -> Batch:
+    """Read ascending rows; columns of a table a few blocks at a time, while the cache has them."""
+    if dataset._names is None or len(rows) == 0:
+        return _read(dataset, rows, positions, empty)
+    X = empty((len(rows), len(dataset._names)), dataset._dtype)
+    for start, stop in _pieces(rows, blocks, max(1, _PIECE_BYTES // _stored_nbytes(dataset))):
+        columns = dataset.source.read(rows[start:stop], dataset._names)
+        _features(dataset, columns, _given(X[start:stop]))
+    return Batch(
+        X,
+        _labels(dataset, {}, rows, positions),
+        _values(dataset, dataset._weight, rows, positions),
+    )
+
+
+def _given(tensor: Tensor) -> Callable[..., Tensor]:
+    """Allocate what is there already."""
+    return lambda shape, dtype: tensor
+
+
 def _read_pieces(
     dataset: "Dataset",
     rows: IntArray,
@@ -81,10 +109,11 @@ def _read_pieces(
     """
     scattered: Batch | None = None
     for start, stop in _pieces(rows, blocks, max(1, _PIECE_BYTES // _stored_nbytes(dataset))):
-        piece = _read(dataset, rows[start:stop], positions[start:stop])
+        piece = _read(dataset, rows[start:stop], positions[start:stop], empty)
         if scattered is None:
             scattered = empty_like(piece, len(rows), empty)
         put(scattered, order[start:stop], piece)
+        del piece  # its memory serves the next
     assert scattered is not None
     return scattered
 
@@ -106,24 +135,31 @@ def _stored_nbytes(dataset: "Dataset") -> int:
     return max(1, math.prod(dataset.source.schema["X"].shape) * dataset._dtype.itemsize)
 
 
-def _read(dataset: "Dataset", rows: IntArray, positions: IntArray, **seeds: list[int]) -> Batch:
+def _read(
+    dataset: "Dataset",
+    rows: IntArray,
+    positions: IntArray,
+    empty: Callable[..., Tensor],
+    **seeds: list[int],
+) -> Batch:
     """Read rows in an order that suits the source."""
     labelled = not dataset.source.tabular and isinstance(dataset._target, str)
     wanted = [*(dataset._names or ("X",)), *(["y"] if labelled else [])]
     read: Any = dataset.source.read
     columns = read(rows, tuple(wanted), **seeds)
     return Batch(
-        _features(dataset, columns),
+        _features(dataset, columns, empty),
         _labels(dataset, columns, rows, positions),
         _values(dataset, dataset._weight, rows, positions),
     )
 
 
-def _features(dataset: "Dataset", columns: Columns) -> Features:
+def _features(dataset: "Dataset", columns: Columns, empty: Callable[..., Tensor]) -> Features:
     """Features as one matrix, or as the array that each row is."""
     if dataset._names is not None:
         check_numeric(dataset.source, dataset._names)
-        matrix = to_matrix([columns[name] for name in dataset._names], dataset._dtype)
+        stored = [columns[name] for name in dataset._names]
+        matrix = to_matrix(stored, dataset._dtype, empty)
         return _with_constants(matrix, dataset._constants, dataset._names)
     X = to_tensor(columns["X"], dataset._dtype)
     if isinstance(X, dict) or (dataset._picked is None and not dataset._constants):

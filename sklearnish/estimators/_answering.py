@@ -1,6 +1,7 @@
 """What fitted estimators do with new rows: answer, write the answers, compare them with targets."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,7 +10,13 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sklearnish.data import Dataset, PipelineReport, as_dataset
-from sklearnish.estimators._inputs import checked_array, is_frame, is_lazy, to_dataset
+from sklearnish.estimators._inputs import (
+    checked_array,
+    fully_checked,
+    is_frame,
+    is_lazy,
+    to_dataset,
+)
 from sklearnish.estimators._predicting import (
     Answer,
     Array,
@@ -53,7 +60,8 @@ class AnswerMixin:
         if rows is None:
             X = checked_array(self, X, reset=False)
             if not sparse.issparse(X):
-                pieces = answers_of_array(self.net_, answer, X, wanted)
+                check = partial(fully_checked, self, X, reset=False)
+                pieces = answers_of_array(self.net_, answer, X, wanted, check)
                 return len(X), self._explained(pieces, X.shape[1:])
             rows = as_dataset(X)
         pieces = answers_of_dataset(self.net_, answer, rows, wanted, **self._pipeline())

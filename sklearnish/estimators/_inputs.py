@@ -26,7 +26,11 @@ def is_frame(X: Any) -> bool:
 
 
 def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Check an array-like as scikit-learn does; return an array or a CSR matrix."""
+    """Check an array-like as scikit-learn does; return an array or a CSR matrix.
+
+    A plain array of numbers to predict for is passed on as it is, NaN included: those are found
+    batch by batch, while the processor's cache has the rows.
+    """
     if isinstance(X, torch.utils.data.DataLoader):
         raise TypeError(
             "X is a DataLoader; pass its dataset instead, loader.dataset: batches, order and "
@@ -34,6 +38,11 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
         )
     if not reset and _is_plain(estimator, X):
         return X
+    return fully_checked(estimator, X, reset=reset)
+
+
+def fully_checked(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Check an array-like as scikit-learn does, and say where it is not finite."""
     try:
         return validate_data(estimator, X, reset=reset, accept_sparse="csr", allow_nd=True)
     except ValueError as error:
@@ -41,13 +50,12 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def _is_plain(estimator: Any, X: Any) -> bool:
-    """Tell an array with nothing to find fault with: the whole check takes 200 us."""
+    """Tell an array of numbers of the right width: the whole check takes 200 us."""
     if type(X) is not np.ndarray or X.dtype not in (np.float32, np.float64) or X.ndim < 2:
         return False
     if X.shape[1] != estimator.n_features_in_ or hasattr(estimator, "feature_names_in_"):
         return False
-    with np.errstate(over="ignore"):
-        return X.size > 0 and bool(np.isfinite(X.sum()))
+    return X.size > 0
 
 
 def _first_not_finite(X: Any) -> str:

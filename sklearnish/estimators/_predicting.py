@@ -33,24 +33,28 @@ def batch_rows(row_nbytes: int, wanted: int | str) -> int:
     return max(1, min(_ROWS, _NBYTES // max(1, row_nbytes)))
 
 
-def answers_of_array(net: Net, answer: Answer, X: Array, wanted: int | str) -> Iterator[Piece]:
-    """Answer for an array in memory: slices need no Loader."""
+def answers_of_array(
+    net: Net, answer: Answer, X: Array, wanted: int | str, check: Callable[[], Any]
+) -> Iterator[Piece]:
+    """Answer for an array in memory: slices need no Loader; where one looks bad, X is checked."""
     size = batch_rows(X.itemsize * X[0].size, wanted)
     device = torch.device(net.device)
     as_is = X.dtype == np.uint8 and X.ndim > 2
     dtype = X.dtype if as_is else np.float64 if net.precision == "float64" else np.float32
     slices = (X[start : start + size] for start in range(0, len(X), size))
-    return answers(net, answer, (_to_tensor(part, dtype, device) for part in slices), wanted)
+    batches = (Batch(_to_tensor(part, dtype, check).to(device)) for part in slices)
+    return answers(net, answer, batches, wanted)
 
 
-def _to_tensor(part: Array, dtype: Any, device: torch.device) -> Batch:
-    """Bring some rows to the device; torch wants them writable."""
+def _to_tensor(part: Array, dtype: Any, check: Callable[[], Any]) -> Tensor:
+    """Cast some rows, which must be finite; torch wants them writable."""
     with np.errstate(over="ignore"):  # reported below
         cast = np.require(part, dtype=dtype, requirements=["C", "W"])
-        narrower = cast.itemsize < part.dtype.itemsize
-        if narrower and not np.isfinite(cast.sum()):
-            _check_range(part, cast)
-    return Batch(torch.from_numpy(cast).to(device))
+    tensor = torch.from_numpy(cast)
+    if tensor.is_floating_point() and not math.isfinite(tensor.sum()):
+        check()
+        _check_range(part, cast)
+    return tensor
 
 
 def _check_range(part: Array, cast: Array) -> None:

@@ -66,12 +66,12 @@ class Work:
                 yield loop._matrix(file.read_row_group(group, use_threads=False))
 
     def forward(self, batch_size: int) -> float:
-        """The module over rows that are ready, its outputs dropped."""
+        """The module over rows that are ready, its answers dropped."""
         module = self.clf.module_
         begun = time.perf_counter()
         with torch.inference_mode():
             for rows in self.X.split(batch_size):
-                module(rows)
+                module(rows).softmax(1)
         return time.perf_counter() - begun
 
     def _predict(self, parts: Iterable[Tensor], batch_size: int) -> npt.NDArray[np.float32]:

@@ -15,8 +15,14 @@ from sklearnish.data._source import Column, Field, IntArray, Source
 _SUFFIXES = (".parquet", ".pq", ".parq")
 _INDEX = "index_columns"
 
-_KEPT_BYTES = 2**25
+_KEPT_BYTES = 2**27
 """Bytes read after which Arrow is asked for the memory that it keeps for later."""
+
+
+_LARGE_GROUP = 2**26
+"""Bytes from which a row group is read in batches, of which those that are not wanted go."""
+
+_BATCH_ROWS = 16_384
 
 
 class ParquetSource(Source):
@@ -84,11 +90,25 @@ class ParquetSource(Source):
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Read some columns of ascending rows; each row group is read once."""
-        pieces = [
-            _arrow.pick(self._read_block(block, columns), local)
-            for block, local in _arrow.runs(rows, self.blocks)
-        ]
+        runs = _arrow.runs(rows, self.blocks)
+        pieces = [piece for block, local in runs for piece in self._pick(block, local, columns)]
         return _arrow.join(pieces, {name: self._types[name] for name in columns})
+
+    def _pick(self, block: int, local: IntArray, columns: Sequence[str]) -> Iterator[Any]:
+        """Yield tables of some rows of a row group; a large one is neither held nor read whole."""
+        n_rows = int(self.blocks[block + 1] - self.blocks[block])
+        if n_rows * self.row_nbytes(columns) <= _LARGE_GROUP:
+            yield _arrow.pick(self._read_block(block, columns), local)
+            return
+        start = 0
+        for batch in self._batches(block, columns):
+            stop = start + batch.num_rows
+            inside = local[np.searchsorted(local, start) : np.searchsorted(local, stop)]
+            if len(inside):
+                yield _arrow.pick(pa.Table.from_batches([batch]), inside - start)
+            if stop > local[-1]:
+                return
+            start = stop
 
     def _read_block(self, block: int, columns: Sequence[str]) -> Any:
         """Read one row group."""
@@ -100,26 +120,25 @@ class ParquetSource(Source):
                 table = handle.read_row_group(group, list(columns), use_threads=False)
         except (pa.ArrowException, OSError) as error:
             _fail(file, group, error)
-        self._count(block, table.nbytes)
+        self.blocks_read += 1
+        self._count(table)
         return table
 
-    def _count(self, block: int, n_bytes: int) -> None:
-        """Add a row group to the counters; from time to time make Arrow give memory back."""
+    def _count(self, table: Any) -> None:
+        """Add rows to the counters; from time to time make Arrow give memory back."""
+        n_bytes = table.nbytes
         if self.bytes_read // _KEPT_BYTES != (self.bytes_read + n_bytes) // _KEPT_BYTES:
             pa.default_memory_pool().release_unused()
-        self.rows_read += int(self.blocks[block + 1] - self.blocks[block])
-        self.blocks_read += 1
+        self.rows_read += table.num_rows
         self.bytes_read += n_bytes
 
-    def iter_batches(self, columns: Sequence[str], batch_rows: int = 16384) -> Iterator[Any]:
+    def iter_batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Yield record batches of all rows in order, without holding a whole row group.
 
         Parameters
         ----------
         columns : sequence of str
             Names of columns of the schema.
-        batch_rows : int, default=16384
-            Most rows of a batch.
 
         Yields
         ------
@@ -127,19 +146,24 @@ class ParquetSource(Source):
             The next rows.
         """
         for block in range(len(self.blocks) - 1):
-            self._manifests[self._block_file[block]].check()
-            file, group = self.files[self._block_file[block]], int(self._block_group[block])
-            try:
-                # A handle of its own: a half-read one must not meet another reader.
-                with _open(file, buffer_size=1 << 20) as handle:
-                    for batch in handle.iter_batches(
-                        batch_rows, [group], list(columns), use_threads=False
-                    ):
-                        self.bytes_read += batch.nbytes
-                        yield batch
-            except (pa.ArrowException, OSError) as error:
-                _fail(file, group, error)
-            self._count(block, 0)
+            yield from self._batches(block, columns)
+
+    def _batches(self, block: int, columns: Sequence[str]) -> Iterator[Any]:
+        """Yield record batches of one row group."""
+        self._manifests[self._block_file[block]].check()
+        file, group = self.files[self._block_file[block]], int(self._block_group[block])
+        self.blocks_read += 1
+        try:
+            # A handle of its own: a half-read one must not meet another reader.
+            with _open(file, buffer_size=1 << 20) as handle:
+                batches = handle.iter_batches(
+                    _BATCH_ROWS, [group], list(columns), use_threads=False
+                )
+                for batch in batches:
+                    self._count(batch)
+                    yield batch
+        except (pa.ArrowException, OSError) as error:
+            _fail(file, group, error)
 
     def arrow_types(self, columns: Sequence[str]) -> dict[str, Any]:
         """Return the Arrow types of some columns."""

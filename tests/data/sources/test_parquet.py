@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sklearnish.data._files import DatasetChangedError
 from sklearnish.data._source import Field
+from sklearnish.data._sources import parquet
 from sklearnish.data._sources.parquet import ParquetSource
 
 
@@ -80,10 +81,29 @@ def test_rows_out_of_range_are_refused(many):
         ParquetSource(many[0]).read(np.array([357]), ["x"])
 
 
-def test_iter_batches_keeps_the_order(many):
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(st.integers(0, 356), max_size=60))
+def test_large_row_groups_give_the_same_rows(many, rows):
+    folder, frame = many
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "_LARGE_GROUP", 0)
+        patch.setattr(parquet, "_BATCH_ROWS", 10)
+        check_equal(ParquetSource(folder), frame, sorted(rows))
+
+
+def test_a_large_row_group_is_not_read_to_its_end(many, monkeypatch):
+    monkeypatch.setattr(parquet, "_LARGE_GROUP", 0)
+    monkeypatch.setattr(parquet, "_BATCH_ROWS", 10)
+    source = ParquetSource(many[0])
+    source.read(np.array([3, 12, 70]), ["x"])
+    assert (source.blocks_read, source.rows_read) == (2, 20 + 10)
+
+
+def test_iter_batches_keeps_the_order(many, monkeypatch):
+    monkeypatch.setattr(parquet, "_BATCH_ROWS", 10)
     folder, frame = many
     source = ParquetSource(folder)
-    pieces = [batch["x"].to_numpy() for batch in source.iter_batches(["x"], 10)]
+    pieces = [batch["x"].to_numpy() for batch in source.iter_batches(["x"])]
     assert max(map(len, pieces)) <= 10
     np.testing.assert_array_equal(np.concatenate(pieces), frame["x"])
 
