@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 
-.PHONY: demo test test-slow lint bench docs
+.PHONY: demo test test-slow lint faults bench docs
 
 demo: $(READY)  ## Write a Parquet dataset, fit and search over it, predict.
 	$(BIN)/python examples/quickstart.py
@@ -20,8 +20,11 @@ lint: $(READY)  ## Format, lint and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+faults: $(READY)  ## The fault matrix, cell by cell.
+	$(BIN)/python -m tests.faults $(ARGS)
+
 bench: $(BENCH_READY)  ## Benchmarks against peers; rewrites the tables of docs/benchmarks.md.
-	$(BIN)/python -m tests.benchmarks $(ARGS)
+	$(BIN)/python -m tests.benchmarks --write $(ARGS)
 
 docs: $(READY)  ## HTML pages in docs/_build/html; a warning is an error.
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -7,9 +7,11 @@ from sklearnish.data._loader import Loader
 from sklearnish.data._report import PipelineReport
 from sklearnish.data._scan import as_dataset, scan_csv, scan_images, scan_npy, scan_parquet
 from sklearnish.data._transforms import per_batch
+from sklearnish.data._workers import DataWorkerError
 
 __all__ = [
     "Batch",
+    "DataWorkerError",
     "Dataset",
     "DatasetChangedError",
     "Loader",

@@ -4,13 +4,10 @@ A format that is slow to read (CSV) or whose blocks are too large or too uniform
 label-sorted Parquet row groups) is written here once and read from here ever after.
 """
 
-import glob
-import hashlib
-import json
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import pyarrow as pa
 
 from sklearnish.data import _arrow
 from sklearnish.data._ahead import ahead
+from sklearnish.data._conversion import Conversion
 from sklearnish.data._files import (
     DatasetChangedError,
     HandlePool,
@@ -26,11 +24,9 @@ from sklearnish.data._files import (
     atomic_path,
     cache_folder,
     check_free_space,
-    file_lock,
 )
 from sklearnish.data._source import Column, Field, IntArray, Source
 
-_FORMAT = 1  # raise it when files written before must not be read any more
 _BATCH_NBYTES = 256 * 1024
 _BATCH_ROWS = (256, 65_536)
 _WRITE_NBYTES, _SYNC_NBYTES = 2**20, 2**24  # written, and forced to the disk, at a time
@@ -71,10 +67,7 @@ def write_cache(
     """
     schema = pa.schema([(name, _arrow.plain(dtype)) for name, dtype in types.items()])
     with atomic_path(path) as temporary:
-        try:
-            _write(temporary, _equal_batches(ahead(batches), schema, batch_rows), schema)
-        except OSError as error:
-            raise OSError(error.errno, f"{path} could not be written: {error}") from error
+        _write(temporary, _equal_batches(ahead(batches), schema, batch_rows), schema)
 
 
 def _write(path: Path, batches: Iterable[Any], schema: Any) -> None:
@@ -168,10 +161,14 @@ class CacheSource(Source):
         self._manifest = Manifest.of(path)
         self.path = self._manifest.path
         reader = _map(self.path)
-        self._types: dict[str, Any] = {field.name: field.type for field in reader.schema}
-        n_blocks = reader.num_record_batches
-        self._batch_rows = reader.get_batch(0).num_rows if n_blocks else 1
-        last = reader.get_batch(n_blocks - 1).num_rows if n_blocks else 1
+        with _errors_name(self.path):
+            self._types: dict[str, Any] = {field.name: field.type for field in reader.schema}
+            n_blocks = reader.num_record_batches
+            ends = [reader.get_batch(i).num_rows for i in (0, n_blocks - 1) if n_blocks]
+            self._batch_rows: int
+            self._batch_rows, last = ends or (1, 1)
+            if not 0 < last <= self._batch_rows:
+                raise ValueError(f"its blocks are of {self._batch_rows} and {last} rows.")
         self.n_rows = self._batch_rows * (n_blocks - 1) + last
         self._row_nbytes = self._manifest.size / max(self.n_rows, 1)
         self._start()
@@ -206,7 +203,7 @@ class CacheSource(Source):
         names = list(dict.fromkeys(columns))
         with self._handles.borrow(self.path) as reader:
             for block, local in _arrow.runs(rows, self.blocks):
-                batch = reader.get_batch(block).select(names)
+                batch = self._batch(reader, block, names)
                 pieces.append(_arrow.pick(batch, local))
                 self.blocks_read += 1
                 self.rows_read += batch.num_rows
@@ -217,7 +214,16 @@ class CacheSource(Source):
         self._manifest.check()
         with self._handles.borrow(self.path) as reader:
             for block in range(reader.num_record_batches):
-                yield reader.get_batch(block).select(list(columns))
+                yield self._batch(reader, block, list(columns))
+
+    def _batch(self, reader: Any, block: int, names: list[str]) -> Any:
+        """Map columns of a block; what it says of its own buffers is not believed."""
+        with _errors_name(self.path):
+            batch = reader.get_batch(block).select(names)
+            batch.validate(full=any(_arrow.width(self._types[name]) is None for name in names))
+            if batch.num_rows != self.blocks[block + 1] - self.blocks[block]:
+                raise ValueError(f"its block {block} has {batch.num_rows} rows.")
+        return batch
 
     def arrow_types(self, columns: Sequence[str]) -> dict[str, Any]:
         """Return the Arrow types of some columns."""
@@ -248,11 +254,20 @@ class CacheSource(Source):
 def _map(path: str) -> Any:
     """Map an Arrow file; errors name it."""
     try:
-        # Not with included_fields, under which Arrow copies every column out of the map.
-        return pa.ipc.open_file(pa.memory_map(path))
+        mapped = pa.memory_map(path)
     except OSError as error:
         raise DatasetChangedError(f"{path} cannot be opened: {error}") from error
-    except pa.ArrowException as error:
+    with _errors_name(path):
+        # Not with included_fields, under which Arrow copies every column out of the map.
+        return pa.ipc.open_file(mapped)
+
+
+@contextmanager
+def _errors_name(path: str) -> Iterator[None]:
+    """Name the file, in errors of Arrow and of what is checked beside."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(
             f"{path} cannot be read as an Arrow file: {error} Delete it, it will be made again."
         ) from error
@@ -310,51 +325,3 @@ def rechunk(
         source.check_unchanged()
 
     return CacheSource(plan.find_or_make(make), origin=source)
-
-
-class Conversion:
-    """A converted file in a folder: found again while its origins and options are the same.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the file is kept.
-    label : str
-        A readable beginning of its name.
-    request : list
-        What is made of which files, as JSON can hold it.
-    manifests : sequence of Manifest
-        The files that it is made of, as they are now.
-    """
-
-    def __init__(
-        self, folder: Path, label: str, request: list[Any], manifests: Sequence[Manifest]
-    ) -> None:
-        stamps = [[m.path, m.size, m.mtime_ns] for m in manifests]
-        label = re.sub(r"[^\w.-]", "_", label)[:40]
-        self._folder = folder
-        self._stem = f"{label}-{_digest([_FORMAT, request])}"
-        self.path = folder / f"{self._stem}-{_digest(stamps)}.arrow"
-
-    def find_or_make(self, make: Callable[[Path], None]) -> Path:
-        """Return the path of the file, made by ``make(path)`` if it is not there.
-
-        Of several processes one makes it and the others wait.
-        """
-        if not self.path.exists():
-            with file_lock(self._folder / self._stem):
-                if not self.path.exists():
-                    make(self.path)
-                    self._remove_stale()
-        return self.path
-
-    def _remove_stale(self) -> None:
-        """Delete what was made of the same files before they changed."""
-        for path in self._folder.glob(f"{glob.escape(self._stem)}-*"):
-            if not path.name.startswith(self.path.stem):
-                path.unlink(missing_ok=True)
-
-
-def _digest(thing: Any) -> str:
-    """Shorten something that JSON can hold to 16 letters."""
-    return hashlib.sha256(json.dumps(thing).encode()).hexdigest()[:16]

@@ -11,9 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from sklearnish.data._csv_keywords import CsvOptions
+from sklearnish.data._limits import ROW_BYTES, UNPACKED, check_limit, limit
 
 BLOCK = 1 << 20
-MAX_BLOCK = 1 << 28  # a longer row is taken for an unclosed quote
+_SMALL = 2**26  # bytes that any packed file may unpack to
+_LONG_ROW = "it has a row, or a quoted value that does not end,"
 
 
 def open_stream(raw: Any, file: str, options: CsvOptions) -> Any:
@@ -23,11 +25,33 @@ def open_stream(raw: Any, file: str, options: CsvOptions) -> Any:
         endings = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
         packing = endings.get(os.path.splitext(file)[1].lower())  # noqa: PTH122 - it is a str
     stream = pa.input_stream(raw, compression=packing)
+    if packing:
+        chunks = _Chunks(_bounded(stream, raw.size()), stream)
+        stream = pa.PythonFile(io.BufferedReader(chunks, BLOCK), "r")
     if options.encoding != "utf8":
         stream = pa.transcoding_input_stream(stream, options.encoding, "utf8")
     if options.skipinitialspace or options.comment:
         stream = io.BufferedReader(_Chunks(_cleaned(stream, options)), 1 << 16)
     return stream
+
+
+def _bounded(stream: Any, packed: int) -> Iterator[bytes]:
+    """Unpack a file, unless it grows beyond belief."""
+    unpacked = 0
+    while chunk := stream.read(BLOCK):
+        unpacked += len(chunk)
+        if unpacked > _SMALL:
+            times = unpacked // max(1, packed)
+            check_limit(UNPACKED, times, f"it unpacks to {times:,} times its size")
+        yield chunk
+
+
+def _short_lines(text: Any) -> Iterator[str]:
+    """Read lines, none of which fills the memory."""
+    most = limit(ROW_BYTES)
+    while line := text.readline(most + 1):
+        check_limit(ROW_BYTES, len(line), f"{_LONG_ROW} of more than {most:,} bytes")
+        yield line
 
 
 def split_rows(stream: Any, size: int, options: CsvOptions) -> Iterator[Any]:
@@ -54,8 +78,9 @@ def split_rows(stream: Any, size: int, options: CsvOptions) -> Iterator[Any]:
 class _Chunks(io.RawIOBase):
     """A file whose bytes come from an iterator."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    def __init__(self, chunks: Iterator[bytes], source: Any = None) -> None:
         self._chunks, self._left = chunks, b""
+        self._source = source  # which closes the file under it when it goes
 
     def readable(self) -> bool:
         """Say that this file is for reading."""
@@ -87,8 +112,7 @@ def _cleaned(stream: Any, options: CsvOptions) -> Iterator[bytes]:
         if not quote or held.count(options.quote.encode(), 0, cut) % 2 == 0:  # type: ignore[union-attr]
             yield pattern.sub(rb"\1\2", held[:cut])
             held = held[cut:]
-        elif len(held) > MAX_BLOCK:
-            raise ValueError(f"a quoted value is longer than {MAX_BLOCK} bytes: unclosed quote?")
+        check_limit(ROW_BYTES, len(held), f"{_LONG_ROW} of {len(held):,} bytes")
     yield pattern.sub(rb"\1\2", held)
 
 
@@ -107,7 +131,7 @@ def read_header(file: str, options: CsvOptions) -> tuple[list[str], int]:
             stream = open_stream(raw, file, options)
             text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
             fields, lines = _find_header(text, options)
-    except (pa.ArrowException, OSError, UnicodeError, csv.Error) as error:
+    except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
         raise unreadable(file, error, options) from error
     if fields is None:
         raise ValueError(f"{file} has no header: nothing but blank lines.")
@@ -122,10 +146,11 @@ def read_header(file: str, options: CsvOptions) -> tuple[list[str], int]:
 
 def _find_header(text: Any, options: CsvOptions) -> tuple[list[str] | None, int]:
     """Find the header, or the first row; count the lines up to the first row."""
+    text_lines = _short_lines(text)
     for _ in range(options.skiprows):
-        text.readline()
+        next(text_lines, None)
     rows = csv.reader(
-        text,
+        text_lines,
         delimiter=options.sep,
         quotechar=options.quote,
         quoting=csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,

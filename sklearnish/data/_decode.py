@@ -1,5 +1,6 @@
 """From the bytes of a JPEG, PNG or WEBP file to an RGB array of the wanted size."""
 
+import os
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -7,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sklearnish.data._limits import PIXELS, check_limit, limit
+
 Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 """Height and width."""
-
-MAX_PIXELS = 89_478_485
-"""Pillow's limit: a few kilobytes can claim to be a picture of gigabytes."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _ORIENTATION = 0x0112
@@ -124,11 +124,7 @@ def _rgb(picture: Any) -> Any:
 
 def _check_pixels(height: int, width: int) -> None:
     """Raise for a picture of too many pixels, before they are decoded."""
-    if height * width > MAX_PIXELS:
-        raise ValueError(
-            f"it has {height} x {width} pixels, more than the limit of {MAX_PIXELS:,}; scale it "
-            "down beforehand"
-        )
+    check_limit(PIXELS, height * width, f"it has {height} x {width} pixels")
 
 
 def _orientation(data: bytes) -> int:
@@ -175,6 +171,8 @@ def _pillow() -> Any:
         raise ImportError(
             'reading images needs Pillow: pip install "sklearnish[images]"'
         ) from error
+    if PIXELS in os.environ and Image.MAX_IMAGE_PIXELS is not None:  # Pillow has its own limit
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, limit(PIXELS))
     return Image
 
 

@@ -1,10 +1,10 @@
 """Files: which ones are meant, whether they changed, how to write them whole."""
 
+import errno
 import glob
 import os
 import re
 import shutil
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from sklearnish.data._parts import part_beside
+
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A path, a glob, a directory, or several of them."""
+
+_DISK_ERRORS = {None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 Key = TypeVar("Key")
 Handle = TypeVar("Handle")
@@ -65,6 +69,36 @@ class Manifest:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The folders and globs that files were found in, so that one added later is noticed."""
+
+    places: tuple[str, ...]
+    suffixes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, paths: Paths, suffixes: Sequence[str] = ()) -> "tuple[list[Path], Listing]":
+        """List files as ``expand_paths`` does, and remember where they were looked for."""
+        given = [paths] if isinstance(paths, str | os.PathLike) else _as_list(paths)
+        files = expand_paths(given, suffixes)  # type: ignore[arg-type]
+        known = set(files)
+        places = [p for p in map(_absolute, given) if p not in known]
+        return files, cls(tuple(map(str, places)), tuple(suffixes))
+
+    def check(self, manifests: Iterable[Manifest]) -> None:
+        """Raise DatasetChangedError if there is a file that was not there."""
+        if not self.places:
+            return
+        known = {manifest.path for manifest in manifests}
+        for place in self.places:
+            for file in _expand(place, self.suffixes):
+                if str(file) not in known:
+                    raise DatasetChangedError(
+                        f"{file} was added since {place} was scanned. Scan again to read it, or "
+                        "take it out."
+                    )
+
+
 def expand_paths(paths: Paths, suffixes: Sequence[str] = ()) -> list[Path]:
     """List the files that a path, glob, directory or list of them stands for.
 
@@ -106,6 +140,11 @@ def expand_paths(paths: Paths, suffixes: Sequence[str] = ()) -> list[Path]:
     return files
 
 
+def _absolute(item: object) -> Path:
+    """Spell a path in full, whatever the current folder will be."""
+    return Path(os.path.abspath(Path(str(item)).expanduser()))  # noqa: PTH100 - keeps links
+
+
 def _as_list(paths: object) -> list[object]:
     """List an iterable of paths."""
     if not isinstance(paths, Iterable):
@@ -120,7 +159,7 @@ def _expand(item: object, suffixes: tuple[str, ...]) -> list[Path]:
     text = os.fspath(item)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         raise ValueError(f"{text} is a URL; only local files can be read. Download it first.")
-    path = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - keeps links
+    path = _absolute(text)
     if path.is_dir():
         return _in_folder(path, suffixes)
     if path.exists():
@@ -163,18 +202,46 @@ def describe(paths: Paths) -> str:
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path in the same folder, which becomes ``path`` if the block succeeds."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with _named_in_errors(path), part_beside(path) as part:
+        yield part
+        _sync(part)
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder, which becomes ``path``, new or empty, if the block succeeds."""
+    with _named_in_errors(path), part_beside(path, folder=True) as part:
+        yield part
+        for file in part.iterdir():
+            _sync(file)
+        part.rename(path)
+
+
+@contextmanager
+def _named_in_errors(path: Path) -> Iterator[None]:
+    """Name the file when a disk is full or fails: the errors of Arrow and NumPy do not."""
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # else a power cut leaves a whole name on half a file
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if type(error) is not OSError or error.errno not in _DISK_ERRORS:
+            raise
+        number = error.errno or errno.ENOSPC  # NumPy does not give it
+        raise OSError(number, f"{path} could not be written: {error}") from error
+
+
+def _sync(path: Path) -> None:
+    """Bring a file to the disk, else a power cut leaves a whole name on half a file."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def reserve(path: Path) -> None:
+    """Take the room of a sparse file: on a full disk, writing to its map would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _umask() -> int:
@@ -212,7 +279,8 @@ def check_free_space(folder: Path, n_bytes: int) -> None:
     if n_bytes > free:
         raise OSError(
             f"about {n_bytes / 1e6:,.0f} MB are needed in {folder} and {free / 1e6:,.0f} MB are "
-            "free. Free some space, or set SKLEARNISH_CACHE to a folder on a larger disk."
+            "free. Free some space, or choose a larger disk; SKLEARNISH_CACHE is the folder of "
+            "converted files."
         )
 
 

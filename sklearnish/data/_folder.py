@@ -7,10 +7,7 @@ import json
 import math
 import os
 import pickle
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._files import check_free_space
+from sklearnish.data._files import atomic_folder, check_free_space, reserve
 from sklearnish.data._loader import Loader
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.npy import NpySource
@@ -96,8 +93,8 @@ def write_folder(
     path = Path(path).absolute()
     digest = _digest(dataset, shuffle, seed)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        with _new_folder(path) as folder:
-            check_free_space(folder, len(dataset) * dataset.row_nbytes)
+        with atomic_folder(path) as folder:
+            check_free_space(path.parent, len(dataset) * dataset.row_nbytes)
             _write(dataset, folder, shuffle, seed, digest)
     elif _about(path).get("digest") != digest:
         raise FileExistsError(
@@ -114,6 +111,7 @@ def _write(dataset: Dataset, folder: Path, shuffle: bool, seed: int, digest: str
     out = np.lib.format.open_memmap(
         folder / "X.npy", "w+", dataset.dtype, (len(dataset), *dataset.row_shape)
     )
+    reserve(folder / "X.npy")
     start = 0
     for X in _chunks(dataset.without_target()[order]):
         positions = order[start : start + len(X)]
@@ -208,15 +206,3 @@ def _code(function: Function) -> object:
         f = f.func
     code = getattr(f, "__code__", None)
     return None if code is None else (code.co_code, repr(code.co_consts), code.co_names)
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-    try:
-        yield temporary
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -69,6 +69,9 @@ class Loader:
         Seed of order and augmentation.
     first_epoch : int
         Number of the first epoch, so that a continued fit goes on with the next order.
+    first_batch : int
+        Number of the first batch in the first epoch: those before it are not delivered, and their
+        fetches not read.
     augment : callable, sequence of callables or PerBatch, or None
         Random functions of rows or batches.
     shuffle_memory : int or str
@@ -81,6 +84,8 @@ class Loader:
         Seconds to wait for a worker process.
     finite : bool
         Whether NaN and infinity raise.
+    reader : type
+        What reads a fetch.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class Loader:
         sampler: Sampler = "shuffle",
         seed: int = 0,
         first_epoch: int = 0,
+        first_batch: int = 0,
         augment: Any = None,
         shuffle_memory: int | str = "256MB",
         num_workers: NumWorkers = "auto",
@@ -99,6 +105,7 @@ class Loader:
         device: torch.device | None = None,
         timeout: float = 300,
         finite: bool = True,
+        reader: type[Reader] = Reader,
     ) -> None:
         if len(dataset) == 0:
             raise ValueError(f"{dataset.source.name} has 0 rows; at least one is needed.")
@@ -115,6 +122,7 @@ class Loader:
         resident = epochs > 1 and fits(dataset, self.device, rows)
         window = fetch_rows(dataset, batch_size, memory, _LARGE_FETCH if resident else _SMALL_FETCH)
         dataset = suitable_blocks(dataset, window, shuffled=shuffled)
+        self._check_unchanged = dataset.source.check_unchanged
         functions = (*dataset.transforms, *rows)
         self._order = Order(dataset, sampler, seed, window)
         room = Room(memory, window * dataset.row_nbytes)
@@ -136,11 +144,12 @@ class Loader:
             plan = replace(ON_DEVICE, pin_memory=plan.pin_memory)
             self._reader: Reads = ResidentReader(dataset, self.device, finite=finite)
         else:
-            self._reader = Reader(dataset, rows, seed, finite)
+            self._reader = reader(dataset, rows, seed, finite)
         fixed = in_memory or num_workers != "auto"
-        self._tuner = Tuner(plan, room, fixed=fixed, obstacle=partial(obstacle, self._reader))
+        self._tuner = Tuner(plan, room, fixed=fixed, obstacle=partial(obstacle, self._reader, room))
         self._transfer = Transfer(self.device, pin=plan.pin_memory)
         self._epochs = range(first_epoch, first_epoch + epochs)
+        self._skipped = {first_epoch: first_batch}  # batches, by epoch
         self._times: list[EpochTimes] = []
         self._memory: dict[int, int] = {}  # the last of each process that reads
         self._work = dataset.source.work
@@ -162,7 +171,17 @@ class Loader:
         self.close()
         epochs = range(epoch, self._epochs.stop)
         fetches = (f for each in epochs for f in self._order.epoch(each))
-        return read_ahead(self._reader, fetches, self._tuner, self._timeout)
+        return read_ahead(self._reader, self._wanted(fetches), self._tuner, self._timeout)
+
+    def _wanted(self, fetches: Iterator[Fetch]) -> Iterator[Fetch]:
+        """Leave out what comes before the first batch."""
+        for fetch in fetches:
+            if fetch.start + len(fetch.positions) > self._rows_skipped(fetch.epoch):
+                yield fetch
+
+    def _rows_skipped(self, epoch: int) -> int:
+        """Count the rows of an epoch that are not delivered."""
+        return self.batch_size * self._skipped.get(epoch, 0)
 
     def _clocked(self, batches: Iterator[Batch], times: EpochTimes) -> Iterator[Batch]:
         """Time how long the model waits for each batch."""
@@ -184,7 +203,8 @@ class Loader:
 
     def _ready(self, epoch: int, times: EpochTimes) -> Iterator[Batch]:
         """Cut the fetches of one epoch into batches, on the device and augmented."""
-        for number, batch in enumerate(cut(self._fetched(epoch, times), self.batch_size)):
+        batches = cut(self._fetched(epoch, times), self.batch_size)
+        for number, batch in enumerate(batches, self._skipped.get(epoch, 0)):
             begun, behind = time.perf_counter(), self._transfer.behind
             batch = self._transfer(batch)
             # Where the device is behind, the host waits for steps, which counts as computing.
@@ -209,6 +229,7 @@ class Loader:
             yield self._take(epoch, times)
             self._tune(before, times)
         self._tuner.look(self._rows_left(times))
+        self._check_unchanged()  # rows may be read once, and files be added
 
     def _take(self, epoch: int, times: EpochTimes) -> tuple[int, Batch]:
         """Take the next fetch off the stream."""
@@ -219,7 +240,9 @@ class Loader:
         left = fetch.total - fetch.start
         if left == len(fetch.positions):
             self._next = epoch + 1
-        return left, fetched.batch
+        # Read whole, since a function may draw random numbers for all its rows at once.
+        early = max(0, self._rows_skipped(epoch) - fetch.start)
+        return left - early, narrow(fetched.batch, early, len(fetched.batch))
 
     def _account(self, cost: Cost, times: EpochTimes) -> None:
         """Note what a fetch took, and who holds how much memory."""

@@ -4,6 +4,7 @@ import functools
 import multiprocessing
 import os
 import pickle
+import shutil
 import sys
 from pathlib import Path
 from types import FunctionType
@@ -35,6 +36,14 @@ def _container_cores() -> int:
         return -(-int(quota) // int(period))
     except (OSError, ValueError):
         return 2**16
+
+
+def shared_memory() -> int:
+    """Bytes left for what workers send; many where they do not lie in a file system."""
+    try:
+        return shutil.disk_usage("/dev/shm").free
+    except OSError:
+        return 2**62
 
 
 @functools.cache

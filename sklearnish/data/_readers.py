@@ -1,23 +1,16 @@
 """Reading fetches: here, in a thread that reads ahead, or in worker processes."""
 
-import functools
 import itertools
 import multiprocessing
 import os
-import pickle
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader
 
 from sklearnish.data._batch import Batch, nbytes
 from sklearnish.data._dataset import Dataset
@@ -26,13 +19,15 @@ from sklearnish.data._memory import Buffers, recent_memory
 from sklearnish.data._processes import (
     inside_loky,
     main_can_be_imported,
+    n_cores,
     pickles_as_it_is,
+    shared_memory,
     start_method,
-    worker_context,
 )
 from sklearnish.data._reading import attach, read_stored, transformed
 from sklearnish.data._samplers import Fetch
-from sklearnish.data._tuning import LoadPlan, Tuner
+from sklearnish.data._tuning import LoadPlan, Room, Tuner
+from sklearnish.data._workers import in_processes
 
 
 class Cost(NamedTuple):
@@ -43,6 +38,11 @@ class Cost(NamedTuple):
     nbytes: int
     pid: int
     memory: int
+
+
+def cost_of(read: float = 0.0, transform: float = 0.0, nbytes: int = 0) -> Cost:
+    """Say what a fetch took in this process."""
+    return Cost(read, transform, nbytes, os.getpid(), recent_memory())
 
 
 class Fetched(NamedTuple):
@@ -88,20 +88,26 @@ class Reader:
         if self._finite:
             check_finite(batch.X, self._dataset, fetch.positions)
         seconds = time.perf_counter() - begun - transform
-        cost = Cost(seconds, transform, nbytes(stored), os.getpid(), recent_memory())
-        return Fetched(batch, cost)
+        return Fetched(batch, cost_of(seconds, transform, nbytes(stored)))
 
     def complete(self, pair: tuple[Fetch, Fetched]) -> tuple[Fetch, Fetched]:
         """Add the labels and weights that are in memory."""
         fetch, (batch, cost) = pair
         return fetch, Fetched(attach(self._whole, batch, fetch.positions), cost)
 
+    def describe(self, fetch: Fetch) -> str:
+        """Name the first and the last row of a fetch, in the order of the file."""
+        rows = self._dataset.rows[fetch.positions]
+        name = self._dataset.source.row_name
+        first, last = name(int(rows.min())), name(int(rows.max()))
+        return f"{len(rows)} rows from {first} to {last}"
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave labels and weights at home."""
         return self.__dict__ | {"_whole": self._dataset}
 
 
-def obstacle(reader: Reads) -> str:
+def obstacle(reader: Reads, room: Room) -> str:
     """Say why worker processes cannot be started unasked, "" if they can.
 
     What cannot be pickled, or not as it is, may hold an open file; two forked processes that
@@ -113,6 +119,9 @@ def obstacle(reader: Reads) -> str:
         return "this is not the main thread"
     if not pickles_as_it_is(reader):
         return "the dataset or a function cannot be sent to one"
+    n = n_cores()
+    if shared_memory() < 2 * n * room.prefetch(n) * room.fetch:
+        return "there is too little shared memory, in /dev/shm"
     if start_method() != "fork" and not main_can_be_imported():
         return "the script lacks `if __name__ == '__main__':`"
     return ""
@@ -156,7 +165,7 @@ def _while_planned(fetches: Iterator[Fetch], tuner: Tuner) -> Iterator[Fetch]:
     plan = tuner.plan
     for fetch in fetches:
         yield fetch
-        if tuner.plan is not plan:
+        if tuner.plan != plan:
             return
 
 
@@ -168,7 +177,7 @@ def _read(
         return ((f, reader[f]) for f in fetches)
     if plan.mode == "thread":
         return _in_thread(reader, fetches, plan.prefetch)
-    return _in_processes(reader, fetches, plan, timeout)
+    return in_processes(reader, fetches, plan, timeout)
 
 
 def _in_thread(
@@ -192,91 +201,3 @@ def _result(ahead: deque[tuple[Fetch, Future[Fetched]]]) -> tuple[Fetch, Fetched
     """Wait for the oldest fetch."""
     fetch, future = ahead.popleft()
     return fetch, future.result()
-
-
-def _in_processes(
-    reader: Reads, fetches: Iterator[Fetch], plan: LoadPlan, timeout: float
-) -> Generator[tuple[Fetch, Fetched]]:
-    """Read in the worker processes of a DataLoader that lives as long as the fit."""
-    posted: deque[Fetch] = deque()
-    loader: DataLoader[Any] = DataLoader(
-        _Guarded(reader),  # type: ignore[arg-type]
-        sampler=_Remembered(fetches, posted),
-        batch_size=None,
-        num_workers=plan.num_workers,
-        collate_fn=_as_it_is,
-        prefetch_factor=plan.prefetch,
-        timeout=timeout,
-        generator=torch.Generator().manual_seed(0),
-        multiprocessing_context=worker_context(),
-    )
-    yield from map(functools.partial(_paired, posted), loader)
-
-
-def _paired(posted: deque[Fetch], result: "Fetched | _Failure") -> tuple[Fetch, Fetched]:
-    """Join rows with their fetch, the oldest: the loader keeps the order; raise what failed."""
-    if isinstance(result, _Failure):
-        raise result.error()
-    return posted.popleft(), result
-
-
-class _Remembered:
-    """Fetches on their way to the workers, kept until their rows come back."""
-
-    def __init__(self, fetches: Iterator[Fetch], posted: deque[Fetch]) -> None:
-        self._fetches, self._posted = fetches, posted
-
-    def __iter__(self) -> Iterator[Fetch]:
-        """Keep what is handed out."""
-        for fetch in self._fetches:
-            self._posted.append(fetch)
-            yield fetch
-
-
-class _Guarded:
-    """A reader whose errors come back as plain records: some exceptions cannot be pickled."""
-
-    def __init__(self, reader: Reads) -> None:
-        self._reader = reader
-
-    def __getitem__(self, fetch: Fetch) -> "Fetched | _Failure":
-        """Read, or say what went wrong."""
-        try:
-            return self._reader[fetch]
-        except Exception as error:
-            return _Failure.of(error)
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An exception of a worker, as something that can always be sent."""
-
-    pickled: bytes | None
-    text: str
-    traceback: str
-
-    @classmethod
-    def of(cls, error: Exception) -> "_Failure":
-        """Pickle the exception if that gives it back whole."""
-        text = f"{type(error).__name__}: {error}"
-        try:
-            pickled = pickle.dumps(error)
-            whole = str(pickle.loads(pickled)) == str(error)
-        except Exception:
-            whole, pickled = False, b""
-        return cls(pickled if whole else None, text, traceback.format_exc())
-
-    def error(self) -> Exception:
-        """Give the exception back, with the worker's traceback as a note."""
-        error: Exception = RuntimeError(self.text)
-        if self.pickled:
-            # A class of the script itself has another name in a spawned worker.
-            with suppress(Exception):
-                error = pickle.loads(self.pickled)
-        error.add_note(f"In a worker process:\n{self.traceback}")
-        return error
-
-
-def _as_it_is(fetched: Any) -> Any:
-    """Keep what the reader made; a lambda could not be sent to spawned workers."""
-    return fetched

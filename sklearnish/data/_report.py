@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 _NEVER = 0.05
 """Share of waiting below which reading is not worth a thought."""
 
+_TOLD = 5
+"""Rows that were left out and are named when a report is printed."""
+
 _WORTH_TELLING = 1.1
 """Expected gain from which a remedy is named."""
 
@@ -82,6 +85,11 @@ class PipelineReport:
         What reading consists of: "reading", "reading and decoding" or "copying".
     tried: bool
         Whether more than one plan was measured, and the best taken.
+    skipped : tuple of str
+        The rows that were left out because they are damaged, NaN or infinite, neighbours
+        together, in at most a thousand entries; only with ``on_bad_rows="skip"``.
+    n_skipped : int
+        How many they are.
     """
 
     mode: Mode
@@ -92,6 +100,8 @@ class PipelineReport:
     cores: int = 1
     work: str = "reading"
     tried: bool = False
+    skipped: tuple[str, ...] = field(default=(), repr=False)
+    n_skipped: int = 0
 
     @property
     def plan(self) -> str:
@@ -173,4 +183,15 @@ class PipelineReport:
         frame["peak_MB"] = frame.pop("peak_memory") / 2**20
         whole = ["rows_per_second", "MB_read", "peak_MB"]
         frame[whole] = frame[whole].round().astype("int64")
-        return f"{self.bottleneck}\n{plan}:\n{frame.round(3).to_string()}"
+        told = f"{self.bottleneck}\n{plan}:\n{frame.round(3).to_string()}"
+        return f"{told}\n{self.left_out}" if self.n_skipped else told
+
+    @property
+    def left_out(self) -> str:
+        """Say which rows were left out."""
+        first = ", ".join(self.skipped[:_TOLD])
+        more = ", ..." if len(self.skipped) > _TOLD else ""
+        return (
+            f"{self.n_skipped:,} row{'s are' if self.n_skipped > 1 else ' is'} left out, damaged, "
+            f"NaN or infinite: {first}{more}."
+        )

@@ -105,8 +105,9 @@ def scan_parquet(
     FileNotFoundError
         If nothing matches.
     ValueError
-        If a file is empty or not Parquet, files differ in their columns, or a column does
-        not exist.
+        If a file is empty, damaged or not Parquet, files differ in their columns, a file claims
+        more rows per byte than the environment variable ``SKLEARNISH_MAX_ROWS_PER_BYTE`` allows
+        (100,000 by default), or a column does not exist.
 
     Examples
     --------
@@ -164,7 +165,9 @@ def scan_csv(
     TypeError
         If a keyword is not supported.
     ValueError
-        If a file is empty, headers differ, a row has too few or too many fields, or a column
+        If a file is empty, headers differ, a row has too few or too many fields, is longer than
+        the environment variable ``SKLEARNISH_MAX_ROW_BYTES`` allows (2**28 by default), a packed
+        file unpacks to more than ``SKLEARNISH_MAX_UNPACKED`` (1000) times its size, or a column
         does not exist.
 
     Examples
@@ -216,7 +219,9 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
     return _view(NpySource(paths, target))
 
 
-def scan_images(paths: Paths, *, labels: Any = None, size: Size = None) -> Dataset:
+def scan_images(
+    paths: Paths, *, labels: Any = None, size: Size = None, root: Path | None = None
+) -> Dataset:
     """Make a Dataset of pictures; they are decoded when they are read.
 
     Rows are pictures in RGB, uint8 of shape (3, height, width), turned upright by their EXIF
@@ -231,6 +236,9 @@ def scan_images(paths: Paths, *, labels: Any = None, size: Size = None) -> Datas
         Labels of a list of files. Those of a folder or tar are the names of its folders.
     size : int or (int, int), default=None
         Side, or height and width, to which pictures are resized; None if all have one size.
+    root : path-like, default=None
+        Folder that the paths of a list are relative to and may not lead out of: for lists that
+        came with the pictures.
 
     Returns
     -------
@@ -242,8 +250,10 @@ def scan_images(paths: Paths, *, labels: Any = None, size: Size = None) -> Datas
     FileNotFoundError
         If there is no such folder or file.
     ValueError
-        If there are no pictures, sizes differ and `size` is None, or a picture cannot be
-        decoded; the message names it.
+        If there are no pictures, sizes differ and `size` is None, a path leads out of `root`,
+        a picture has more pixels than the environment variable ``SKLEARNISH_MAX_PIXELS``
+        allows (89,478,485 by default), a tar more members than ``SKLEARNISH_MAX_MEMBERS``
+        (20 million), or a picture cannot be decoded; the message names it.
     ImportError
         If Pillow is not installed.
 
@@ -261,9 +271,11 @@ def scan_images(paths: Paths, *, labels: Any = None, size: Size = None) -> Datas
     ((2, 3, 6, 8), array(['cat', 'dog'], dtype='<U3'))
     """
     if not isinstance(paths, str | PathLike):
-        return _view(images_from_paths(paths, labels, size))
+        return _view(images_from_paths(paths, labels, size, root))
     if labels is not None:
         raise ValueError("labels go with a list of files; a folder or tar names its own.")
+    if root is not None:
+        raise ValueError("root goes with a list of files, which are looked for in it.")
     is_folder = pathlib.Path(paths).expanduser().is_dir()
     return _view(images_in_folder(paths, size) if is_folder else images_in_tar(paths, size))
 

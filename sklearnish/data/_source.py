@@ -19,6 +19,24 @@ Column = Any
 """numpy array, torch tensor, dict of tensors, CSR matrix or Arrow chunked array of n rows."""
 
 
+class BadRowsError(ValueError):
+    """Some rows are damaged; the others can be read without them.
+
+    Attributes
+    ----------
+    rows : range or ndarray of int64
+        Their numbers.
+    """
+
+    def __init__(self, message: str, rows: "range | IntArray") -> None:
+        super().__init__(message)
+        self.rows = rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the rows."""
+        return type(self), (str(self), self.rows)
+
+
 @dataclass(frozen=True)
 class Field:
     """One field of a row.
@@ -93,6 +111,11 @@ class Source(ABC):
             For each name the values in the order of ``rows``: an ndarray, torch tensor, CSR
             matrix or ``pyarrow.ChunkedArray`` (null where missing), never a view that a later
             read overwrites.
+
+        Raises
+        ------
+        BadRowsError
+            If rows are damaged, where it is known which.
         """
 
     def labels(self, column: str) -> npt.NDArray[Any] | None:

@@ -27,7 +27,8 @@ _TRANSPORT = 1e-9
 """Seconds that a byte from a worker costs: it is written to and read from shared memory."""
 
 _WARM_UP, _LOOK = 2, 3
-"""Fetches after which a plan is measured (files are opened, kernels loaded), and for how many."""
+"""Fetches before the first plan is measured (files are opened, kernels loaded), and for how many
+of each reader any plan is."""
 
 _WORTH = 0.87
 """A plan is tried if it promises this share of the time, or less."""
@@ -59,7 +60,7 @@ class LoadPlan:
 
     mode: Mode
     num_workers: int
-    reason: str
+    reason: str = field(compare=False)
     pin_memory: bool = False
     prefetch: int = 1
 
@@ -68,6 +69,11 @@ class LoadPlan:
         if self.mode != "processes":
             return self.mode
         return f"{self.num_workers} process{'es' * (self.num_workers > 1)}"
+
+    @property
+    def ahead(self) -> int:
+        """Fetches that all readers together keep ready."""
+        return self.prefetch * max(1, self.num_workers)
 
 
 ON_DEVICE = LoadPlan("inline", 0, "the rows are on the device")
@@ -219,13 +225,14 @@ class Tuner:
     fixed: bool = True
     obstacle: Callable[[], str] = lambda: ""
     _seen: int = 0  # fetches since the plan was taken up
+    _warm_up: int = _WARM_UP
     _now: Measured = field(default_factory=Measured)
     _known: dict[str, tuple[float, LoadPlan]] = field(default_factory=dict)
 
     def note(self, fetch: Measured, rows_left: int) -> None:
         """Take in what the time until this fetch was used up was spent on."""
         self._seen += 1
-        if self.fixed or self._seen <= _WARM_UP:
+        if self.fixed or self._seen <= self._warm_up:
             return
         now = self._now
         now.rows += fetch.rows
@@ -234,12 +241,17 @@ class Tuner:
         now.read += fetch.read
         now.step += fetch.step
         now.nbytes += fetch.nbytes
-        if self._seen == _WARM_UP + _LOOK:
+        if self._seen == self._warm_up + self._enough:
             self.look(rows_left)
+
+    @property
+    def _enough(self) -> int:
+        """Fetches to measure the plan by: a few rounds of all readers."""
+        return _LOOK * max(1, self.plan.num_workers)
 
     def look(self, rows_left: int) -> None:
         """Compare, and change the plan if that pays for the rows that are left."""
-        if self.fixed or self._now.fetches < _LOOK:
+        if self.fixed or self._now.fetches < self._enough:
             return
         self._known[str(self.plan)] = self._now.row_seconds, self.plan
         if self.tried:
@@ -277,6 +289,7 @@ class Tuner:
         self._take(workers(n, f"measured: {gain:.1f}x expected", self.plan.pin_memory, self.room))
 
     def _take(self, plan: LoadPlan) -> None:
-        """Go on with a plan."""
+        """Go on with a plan, which shows when what was read ahead is used up."""
         if plan != self.plan:
+            self._warm_up = 1 + self.plan.ahead + plan.ahead
             self.plan, self._seen = plan, 0

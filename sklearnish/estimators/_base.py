@@ -1,7 +1,9 @@
 """What classifier and regressor share: from X and y to a trained net, and back to outputs."""
 
+import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,21 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor, nn
 
-from sklearnish.data import Dataset, Loader
+from sklearnish.data import Dataset, Loader, PipelineReport
+from sklearnish.data._bad_rows import find_bad_rows, name_rows
 from sklearnish.estimators._answering import AnswerMixin
-from sklearnish.estimators._building import build_module, build_net, n_inputs, scale_inputs
+from sklearnish.estimators._building import (
+    Known,
+    build_module,
+    build_net,
+    n_inputs,
+    scale_inputs,
+)
 from sklearnish.estimators._inputs import to_dataset
+from sklearnish.estimators._isolated import train_in_child
 from sklearnish.estimators._params import NestedParams, check_optimizer
 from sklearnish.estimators._predicting import batch_rows
+from sklearnish.estimators._resuming import check_can_resume, checkpoints_of
 from sklearnish.estimators._rows import (
     array_of_targets,
     check_no_missing,
@@ -30,6 +41,7 @@ from sklearnish.estimators._scoring import make_score
 from sklearnish.estimators._split import hold_out
 from sklearnish.estimators._validation import validation_rows
 from sklearnish.training import (
+    Checkpoints,
     EarlyStopping,
     Net,
     resolve_device,
@@ -39,7 +51,7 @@ from sklearnish.training import (
 )
 
 Array = npt.NDArray[Any]
-GetNet = Callable[[Dataset, torch.device], Net]
+GetNet = Callable[[Dataset, torch.device, Known], Net]
 
 
 class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta):
@@ -139,8 +151,11 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
             If a batch does not fit into memory; the message says which `batch_size` does.
         FloatingPointError
             If the loss turns NaN or infinite; the message names step, epoch and learning rate.
+        KeyboardInterrupt
+            On Ctrl-C; the estimator then holds the last complete epoch, if there is one.
         """
         resume = self.warm_start and hasattr(self, "net_")
+        check_can_resume(self)
         self._check_params(fresh=not resume)
         if X_val is None and (y_val is not None or sample_weight_val is not None):
             raise ValueError("y_val and sample_weight_val need X_val, their rows; it is None.")
@@ -157,7 +172,11 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
         data, _ = self._weigh(data, training=True)
         if not resume:
             self._learn_target(targets(data), data.weight)
-        return self._train(data, valid, self._warm_net if resume else self._new_net)
+        get_net = self._warm_net if resume else self._new_net
+        if self.isolate:
+            train_in_child(self, data, valid, get_net.__name__)
+            return self
+        return self._train(data, valid, get_net)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
         """Train for one epoch more; the first call sets everything up."""
@@ -176,6 +195,7 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
     def _check_params(self, *, fresh: bool) -> None:
         """Check parameters before anything is changed; what is fitted anew leaves no old net."""
         self._validate_params()
+        self._left_out: tuple[tuple[str, ...], int] = (), 0
         check_optimizer(self.optimizer)
         resolve_device(self.device)
         if fresh:
@@ -201,7 +221,22 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
             check_no_missing(y, dataset)
             raise
         view = dataset.with_target(codes).with_weight(weight)
-        return view.with_dtype(weight_dtype(self.precision))
+        view = view.with_dtype(weight_dtype(self.precision))
+        return view if self.on_bad_rows == "raise" else self._without_bad_rows(view)
+
+    def _without_bad_rows(self, data: Dataset) -> Dataset:
+        """Leave out rows that cannot be used, and remember which."""
+        bad = find_bad_rows(data, **self._pipeline())
+        if len(bad) == len(data):
+            raise ValueError(
+                f"All {len(data)} rows of {data.source.name} are damaged, NaN or infinite; "
+                "on_bad_rows='raise' says how."
+            )
+        if len(bad) == 0:
+            return data
+        names, count = self._left_out
+        self._left_out = (*names, *name_rows(data, bad)), count + len(bad)
+        return data[np.delete(np.arange(len(data)), bad)]
 
     def _weigh(self, data: Dataset, *, training: bool) -> tuple[Dataset, Array | None]:
         """Multiply in what the classes weigh; also return the user's weights of the rows left."""
@@ -218,30 +253,47 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
         """Run the epochs; what they change in the process is put back."""
         open_ended, epochs = epochs is not None, epochs or self.max_epochs
         device = resolve_device(self.device)
-        past = len(self.net_.history) if get_net != self._new_net else 0
+        earlier = self.net_ if get_net != self._new_net else None
+        past = 0 if earlier is None else len(earlier.history)
+        checkpoints = checkpoints_of(self, data, valid, earlier, resumable=not open_ended)
         with (
+            checkpoints,
             seeded(self._seed + past, device),
             thread_count(self.num_threads, in_memory=data.in_memory),
         ):
-            net = get_net(data, device)
-            with self._loader(data, epochs, past, torch.device(net.device)) as loader:
-                self._run(net, loader, data, valid, epochs, open_ended=open_ended)
-            self._finish(net, loader)
+            net = get_net(data, device, checkpoints.known)
+            if checkpoints.finished:
+                report = checkpoints.restore_finished(net)
+            else:
+                with self._loader(data, net, epochs, checkpoints) as loader:
+                    try:
+                        self._run(
+                            net, loader, data, valid, epochs, checkpoints, open_ended=open_ended
+                        )
+                    except KeyboardInterrupt:
+                        if net.go_back():
+                            self._finish(net, loader.report())
+                        raise
+                report = loader.report()
+                checkpoints.finish(net, report)
+            self._finish(net, report)
         return self
 
-    def _loader(self, data: Dataset, epochs: int, past: int, device: torch.device) -> Loader:
-        """Build what feeds the training rows."""
+    def _loader(self, data: Dataset, net: Net, epochs: int, checkpoints: Checkpoints) -> Loader:
+        """Build what feeds the training rows that are left."""
+        done = checkpoints.epochs
         return Loader(
             data.with_target(self._to_loss(targets(data))),
             batch_size=self.batch_size,
-            epochs=epochs,
-            first_epoch=past,
+            epochs=epochs - done,
+            first_epoch=len(net.history) + done,
+            first_batch=checkpoints.batches,
             sampler=with_labels(
                 self.sampler, lambda: data.with_target(self._from_codes(targets(data)))
             ),
             seed=self._seed,
             augment=self.augment,
-            device=device,
+            device=torch.device(net.device),
             **self._pipeline(),
         )
 
@@ -261,6 +313,7 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
         data: Dataset,
         valid: Dataset | None,
         epochs: int,
+        checkpoints: Checkpoints,
         *,
         open_ended: bool,
     ) -> None:
@@ -289,37 +342,41 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
             wait=lambda: loader.progress().wait,
             dataset=data,
             open_ended=open_ended,
+            checkpoints=checkpoints,
             **options,
         )
 
-    def _finish(self, net: Net, loader: Loader) -> None:
+    def _finish(self, net: Net, report: PipelineReport) -> None:
         """Keep what was learned; no Loader and no open file."""
         self.net_ = net
         hidden = ("batches", "train_loss_best", "valid_loss_best")  # for skorch's callbacks
         self.history_ = [{k: v for k, v in e.items() if k not in hidden} for e in net.history]
         self.n_iter_ = len(self.history_)
         self.loss_ = self.history_[net.best_epoch_ - 1]["train_loss"]
-        self.pipeline_report_ = loader.report()
+        skipped, n_skipped = self._left_out
+        self.pipeline_report_ = replace(report, skipped=skipped, n_skipped=n_skipped)
+        if n_skipped:
+            warnings.warn(self.pipeline_report_.left_out, UserWarning, stacklevel=4)
 
     # Nets
 
-    def _new_net(self, data: Dataset, device: torch.device) -> Net:
+    def _new_net(self, data: Dataset, device: torch.device, known: Known) -> Net:
         """Build module and net."""
         self.n_inputs_ = n_inputs(data)
         module = build_module(self, data, device)
         weighted = data.weight is not None and self.sampler != "weighted"
-        scale_inputs(module, data, self._seed, weighted=weighted)
-        return build_net(self, module, data, device)
+        scale_inputs(module, data, self._seed, known, weighted=weighted)
+        return build_net(self, module, data, device, known)
 
-    def _warm_net(self, data: Dataset, device: torch.device) -> Net:
+    def _warm_net(self, data: Dataset, device: torch.device, known: Known) -> Net:
         """Build a net around the fitted module: parameters may have been changed since."""
         history = self.net_.history
         module = self.net_.module_.to(device, weight_dtype(self.precision))
-        net = build_net(self, module, data, device)
+        net = build_net(self, module, data, device, known)
         net.history.extend(history)
         return net
 
-    def _same_net(self, data: Dataset, device: torch.device) -> Net:
+    def _same_net(self, data: Dataset, device: torch.device, known: Known) -> Net:
         """Go on with the fitted net, its optimizer included."""
         return self.net_
 

@@ -23,6 +23,9 @@ from sklearnish.training import (
     weight_dtype,
 )
 
+Known = dict[str, Any]
+"""What building asks of the rows, noted so that they are not read to build the same again."""
+
 
 def build_module(estimator: Any, dataset: Dataset, device: torch.device) -> nn.Module:
     """Build the module for these rows, on the device."""
@@ -58,17 +61,25 @@ def n_inputs(dataset: Dataset) -> int:
     return int(np.prod(dataset.row_shape, dtype=np.int64))
 
 
-def scale_inputs(module: nn.Module, dataset: Dataset, seed: int, *, weighted: bool) -> None:
+def scale_inputs(
+    module: nn.Module, dataset: Dataset, seed: int, known: Known, *, weighted: bool
+) -> None:
     """Give a module that asks for it the moments of its inputs."""
     setter = getattr(module, "set_input_scaling", None)
     if setter is not None:
+        if "moments" not in known:
+            known["moments"] = input_moments(dataset, seed, weighted=weighted)
         with torch.no_grad():
-            setter(*input_moments(dataset, seed, weighted=weighted))
+            setter(*known["moments"])
 
 
-def build_net(estimator: Any, module: nn.Module, dataset: Dataset, device: torch.device) -> Net:
+def build_net(
+    estimator: Any, module: nn.Module, dataset: Dataset, device: torch.device, known: Known
+) -> Net:
     """Try the module on two rows, choose the criterion, and build the net around both."""
-    rows = _two_rows(dataset, real=estimator.module is not None)
+    if "rows" not in known:
+        known["rows"] = _two_rows(dataset, real=estimator.module is not None).X
+    rows = Batch(known["rows"])
     outputs = dry_run(module, to_device(rows, device).X, estimator.precision, device)
     chosen = estimator._choose_criterion(outputs)
     criterion = make_criterion(chosen, dict(estimator.criterion_params or {}))

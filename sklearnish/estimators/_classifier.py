@@ -79,6 +79,11 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         Random changes of each row in training; ``per_batch(f)`` changes whole batches.
     shuffle_memory : str or int, default="256MB"
         Memory that shuffling files may take.
+    on_bad_rows : {"raise", "skip"}, default="raise"
+        What `fit` does about rows that are damaged (pictures that cannot be decoded, row groups
+        of Parquet that cannot be read), NaN or infinite. "skip" finds them in one more pass over
+        the data, leaves them out, warns, and lists them in `pipeline_report_`. What is predicted
+        for is never skipped.
     num_workers : int or "auto", default="auto"
         Worker processes that read rows; 0 reads them beside the training step.
     pin_memory : bool or "auto", default="auto"
@@ -102,6 +107,16 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         Epochs without improvement after which to stop.
     tol : float, default=1e-4
         What counts as improvement.
+    isolate : bool, default=False
+        Whether `fit` trains in a child process, which takes some seconds to start. What kills it,
+        such as a want of memory or a crash in native code, is a `ChildProcessError` then, and a
+        search with ``error_score=np.nan`` goes on with the next candidate.
+    checkpoint_dir : path, default=None
+        Folder for checkpoints. A fit that was interrupted goes on from its last one when it is
+        asked for again, with the same rows, parameters and `random_state`, and ends as if it had
+        never stopped; one that was done is not done again. Any number of fits may share a
+        folder, those of a search and its folds too. Needs `random_state`; plays no part in
+        `partial_fit`.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last one.
     callbacks : list of skorch callbacks, default=None
@@ -174,6 +189,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         sampler: Any = "shuffle",
         augment: Any = None,
         shuffle_memory: int | str = "256MB",
+        on_bad_rows: str = "raise",
         num_workers: int | str = "auto",
         pin_memory: bool | str = "auto",
         num_threads: int | str = "auto",
@@ -184,6 +200,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         monitor: str = "loss",
         patience: int = 10,
         tol: float = 1e-4,
+        isolate: bool = False,
+        checkpoint_dir: Any = None,
         warm_start: bool = False,
         callbacks: list[Any] | None = None,
         random_state: Any = None,
@@ -208,6 +226,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         self.sampler = sampler
         self.augment = augment
         self.shuffle_memory = shuffle_memory
+        self.on_bad_rows = on_bad_rows
         self.num_workers = num_workers
         self.pin_memory = pin_memory
         self.num_threads = num_threads
@@ -218,6 +237,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         self.monitor = monitor
         self.patience = patience
         self.tol = tol
+        self.isolate = isolate
+        self.checkpoint_dir = checkpoint_dir
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.random_state = random_state

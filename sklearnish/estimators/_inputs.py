@@ -38,13 +38,21 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
         )
     if not reset and _is_plain(estimator, X):
         return X
-    return fully_checked(estimator, X, reset=reset)
+    skips = reset and estimator.on_bad_rows == "skip"  # they are found later
+    return fully_checked(estimator, X, reset=reset, finite=not skips)
 
 
-def fully_checked(estimator: Any, X: Any, *, reset: bool) -> Any:
+def fully_checked(estimator: Any, X: Any, *, reset: bool, finite: bool = True) -> Any:
     """Check an array-like as scikit-learn does, and say where it is not finite."""
     try:
-        return validate_data(estimator, X, reset=reset, accept_sparse="csr", allow_nd=True)
+        return validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            allow_nd=True,
+            ensure_all_finite=finite,
+        )
     except ValueError as error:
         raise ValueError(f"{error}{_first_not_finite(X)}") from error
 

@@ -1,5 +1,6 @@
 """Constructor parameters: what they may be, and those written as `module__hidden`."""
 
+import os
 from numbers import Integral, Real
 from typing import Any
 
@@ -30,6 +31,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "sampler": [str, callable],
     "augment": [None, callable, list, tuple, HasMethods("__call__")],
     "shuffle_memory": [str, _positive_int],
+    "on_bad_rows": [StrOptions({"raise", "skip"})],
     "num_workers": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "pin_memory": [StrOptions({"auto"}), "boolean"],
     "num_threads": [StrOptions({"auto"}), _positive_int],
@@ -40,6 +42,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "monitor": [str],
     "patience": [_positive_int],
     "tol": [Interval(Real, 0, None, closed="left")],
+    "isolate": ["boolean"],
+    "checkpoint_dir": [str, os.PathLike, None],
     "warm_start": ["boolean"],
     "callbacks": [None, list, tuple],
     "random_state": ["random_state"],

@@ -1,8 +1,10 @@
 """Training: the one place that knows skorch."""
 
+from sklearnish.training._checkpoint import Checkpoints
 from sklearnish.training._checks import check_shape, dry_run, warn_of_final_activation
 from sklearnish.training._classifier_net import ClassifierNet
 from sklearnish.training._devices import autocast, resolve_device, weight_dtype
+from sklearnish.training._identity import fingerprint, fingerprint_of_rows
 from sklearnish.training._loss import check_arguments, make_criterion
 from sklearnish.training._memory import is_out_of_memory, of_same_kind
 from sklearnish.training._net import Net
@@ -13,6 +15,7 @@ from sklearnish.training._stopping import EarlyStopping
 
 __all__ = [
     "OPTIMIZERS",
+    "Checkpoints",
     "ClassifierNet",
     "EarlyStopping",
     "Net",
@@ -20,6 +23,8 @@ __all__ = [
     "check_arguments",
     "check_shape",
     "dry_run",
+    "fingerprint",
+    "fingerprint_of_rows",
     "input_moments",
     "is_out_of_memory",
     "make_criterion",

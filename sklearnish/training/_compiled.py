@@ -38,7 +38,8 @@ class CompiledStep:
 
     def __init__(self) -> None:
         self._graphs: dict[Any, Graph] = {}
-        self._met: Counter[Any] = Counter()
+        self._met: Counter[str] = Counter()
+        self._known: set[str] = set()  # compiled before a checkpoint
         self._facts: Any = None
         self._refused = False
 
@@ -49,10 +50,21 @@ class CompiledStep:
     def begin_epoch(self, net: "Net") -> None:
         """Forget the graphs if modules or threads are not as they were when traced."""
         facts = _facts(net)
-        if facts != self._facts:
-            self._graphs, self._met, self._facts = {}, Counter(), facts
+        if self._facts is not None and facts != self._facts:
+            self._graphs, self._met, self._known = {}, Counter(), set()
+        self._facts = facts
         self.tensors = list(_Parts(net).named_tensors().values())
         self._parameters = [tensor for tensor in self.tensors if tensor.requires_grad]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return which shapes are compiled, or nearly: that may round in another way."""
+        compiled = sorted({*map(repr, self._graphs), *self._known})
+        return {"refused": self._refused, "met": dict(self._met), "compiled": compiled}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from such a state; a shape is compiled again when it comes."""
+        self._refused, self._known = state["refused"], set(state["compiled"])
+        self._met = Counter(state["met"])
 
     def __call__(self, net: "Net", batch: Batch) -> dict[str, Any] | None:
         """Compute loss and outputs and hand over the gradients; None if that must be eager."""
@@ -73,8 +85,11 @@ class CompiledStep:
 
     def _new_graph(self, net: "Net", batch: Batch, key: Any) -> Graph | None:
         """Compile the first shape at once, others when they are common."""
-        self._met[key] += 1
-        if self._refused or (self._graphs and self._met[key] < _COMMON):
+        name = repr(key)
+        self._met[name] += 1
+        first = not self._graphs and not self._known
+        common = self._met[name] >= _COMMON or name in self._known
+        if self._refused or not (first or common):
             return None
         try:
             self._graphs[key] = _compile(net, batch, self.tensors)

@@ -33,6 +33,7 @@ class Descent:
         self._options = [_options_of(group) for group in optimizer.param_groups]
         self._pending = 0
         self._size: Any = 0
+        self._steps: int | None = None
         optimizer.zero_grad(set_to_none=True)
 
     def start(self, schedule: Any, steps: int | None) -> None:
@@ -40,6 +41,7 @@ class Descent:
 
         Where the number of steps is not known, the former leave the learning rate as it is.
         """
+        self._steps = steps
         over_all = isinstance(schedule, str)
         if over_all:
             self._reset_options()
@@ -123,6 +125,34 @@ class Descent:
     def _parameters(self) -> list[Tensor]:
         """List the weights."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return optimizer, schedule, scaler, and the gradients that wait for others."""
+        waiting = self._parameters() if self._pending else []
+        return {
+            "steps": self._steps,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "pending": self._pending,
+            "size": self._size,
+            "gradients": [parameter.grad for parameter in waiting],
+        }
+
+    def load_state_dict(self, schedule: Any, state: dict[str, Any]) -> None:
+        """Go on from such a state, by the same schedule."""
+        self.start(schedule, state["steps"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        self._pending, size = state["pending"], state["size"]
+        device = self._parameters()[0].device
+        self._size = size.to(device) if isinstance(size, Tensor) else size
+        waiting = self._parameters() if self._pending else []
+        for parameter, gradient in zip(waiting, state["gradients"], strict=True):
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
 
 
 def _options_of(group: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sklearnish.data._batch import Batch, Features
+from sklearnish.training._checkpoint import Checkpoints, Tree, capture, copied, restore
 from sklearnish.training._compiled import CompiledStep
 from sklearnish.training._descent import Descent
 from sklearnish.training._devices import autocast, is_available, weight_dtype
@@ -79,6 +80,9 @@ class Net(NeuralNet):
         self.weighted = weighted
         self.best_epoch_ = 0
         self.n_outputs_ = 0
+        self.losses_ = EpochLoss("training", 0)
+        self.begun_: EpochLoss | None = None  # of an epoch that goes on from a checkpoint
+        self.kept_: Tree | None = None  # the state after the last complete epoch
         self.hooks_: frozenset[str] = frozenset()
 
     @property
@@ -125,6 +129,7 @@ class Net(NeuralNet):
         wait: Callable[[], float] = lambda: 0.0,
         dataset: Any = None,
         open_ended: bool = False,
+        checkpoints: Checkpoints | None = None,
     ) -> "Net":
         """Train for some epochs, or until `stopping` ends it; leave the module in eval mode.
 
@@ -132,19 +137,30 @@ class Net(NeuralNet):
         validation rows and returns further records of the epoch. `wait` tells how many seconds
         the last epoch waited for data. `open_ended` training has no known length: the schedules
         over all steps leave the learning rate as it is.
+        `checkpoints` say how much of it was done before; what follows is saved there.
         """
         steps = epochs * -(-steps_per_epoch // self.accumulate_steps)
         self.descent_.start(self.lr_schedule, None if open_ended else max(1, steps))
+        checkpoints = checkpoints or Checkpoints(None)
         self.hooks_ = self._hooks()
         on_epoch = {"dataset_train": dataset, "dataset_valid": valid}
         self.notify("on_train_begin", X=dataset, y=None)
+        checkpoints.restore(self, stopping)
+        self.kept_ = None
+        if self.history and not checkpoints.batches:
+            self._keep()
         with Progress(epochs, n_rows, self.verbose, wait) as progress:
-            for _ in range(epochs):
+            for epoch in range(checkpoints.epochs + 1, epochs + 1):
                 self.notify("on_epoch_begin", **on_epoch)
-                self._epoch(progress.watch(batches), valid, score, wait)
+                watched = checkpoints.watch(progress.watch(batches), self, stopping)
+                self._epoch(watched, valid, score, wait)
                 progress.epoch(self.history[-1])
                 if self._stops(stopping, monitor, on_epoch):
                     break
+                self._keep()
+                if epoch < epochs:
+                    checkpoints.end_epoch(self, stopping)
+        self.kept_ = None
         self.best_epoch_ = len(self.history)
         if stopping is not None:
             self.best_epoch_ = stopping.restore(self.module_)
@@ -153,6 +169,20 @@ class Net(NeuralNet):
         # A callback may have loaded a checkpoint, the history up to its epoch included.
         self.best_epoch_ = min(self.best_epoch_, len(self.history))
         return self
+
+    def _keep(self) -> None:
+        """Copy the state after an epoch, for the case that the next one is not completed."""
+        self.kept_ = copied(capture(self, None, 0))
+
+    def go_back(self) -> bool:
+        """Return to the last complete epoch; False if there is none in memory."""
+        kept, self.kept_ = self.kept_, None
+        if kept is None:
+            return False
+        restore(self, None, kept)
+        self.best_epoch_ = len(self.history)
+        self._set_training(False)
+        return True
 
     def _epoch(
         self,
@@ -163,7 +193,6 @@ class Net(NeuralNet):
     ) -> None:
         """Run one epoch and record it."""
         start = time.perf_counter()
-        lr = self.descent_.lr
         self.run_single_epoch(batches, True, "train", self.train_step)
         waited = wait()
         if valid is not None:
@@ -172,7 +201,7 @@ class Net(NeuralNet):
             if score is not None and outputs is not None:
                 self._record(score(torch.cat(outputs)))
         self._record(best_so_far(self.history.to_list()))
-        self._record({"dur": time.perf_counter() - start, "lr": lr, "wait": waited})
+        self._record({"dur": time.perf_counter() - start, "lr": self.losses_.lr, "wait": waited})
         if self.descent_.schedule is not None:
             last = self.history[-1]
             self.descent_.schedule.epoch(last.get("valid_loss", last["train_loss"]))
@@ -215,8 +244,11 @@ class Net(NeuralNet):
         self._set_training(training)
         per_batch = not self.hooks_.isdisjoint(_BATCH_HOOKS)
         kind = "training" if training else "validation"
-        losses = EpochLoss(kind, self.history[-1]["epoch"])
         descent = self.descent_
+        losses = EpochLoss(kind, self.history[-1]["epoch"], descent.lr)
+        if training:
+            losses = self.losses_ = self.begun_ or losses
+            self.begun_ = None
         if training and self.compiled_ is not None:
             self.compiled_.begin_epoch(self)
         for batch in iterator:

@@ -88,6 +88,15 @@ class Schedule:
         elif not self.per_step:
             self.scheduler.step()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return where it is."""
+        return {"left": self.left, "scheduler": self.scheduler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        self.left = state["left"]
+        self.scheduler.load_state_dict(state["scheduler"])
+
 
 def make_schedule(schedule: Any, optimizer: Optimizer, total_steps: int) -> Schedule | None:
     """Build the schedule: None, "cosine", "onecycle", or a scheduler class of torch."""

@@ -10,11 +10,15 @@ LOOK_EVERY = 256
 
 
 class EpochLoss:
-    """Adds up losses; raises if one is not finite, naming its step."""
+    """Adds up losses; raises if one is not finite, naming its step.
 
-    def __init__(self, kind: str, epoch: int) -> None:
+    ``lr`` is the learning rate with which the epoch began.
+    """
+
+    def __init__(self, kind: str, epoch: int, lr: float = 0.0) -> None:
         self.kind = kind
         self.epoch = epoch
+        self.lr = lr
         self.count = 0
         self._losses: list[Tensor] = []
         self._sizes: list[int | Tensor] = []
@@ -34,15 +38,37 @@ class EpochLoss:
             self._look(lr)
         return self._total / self._rows if self._rows else float("nan")
 
-    def _look(self, lr: float) -> None:
-        """Fetch the losses in one transfer."""
+    def check(self, lr: float) -> Tensor:
+        """Fetch the losses that were not looked at yet; raise if one is not finite."""
+        if not self._losses:
+            return torch.empty(0)
         losses = torch.stack(self._losses).cpu().double()
-        sizes = _stack(self._sizes)
         finite = torch.isfinite(losses)
         if not finite.all():
             first = int((~finite).nonzero()[0])
             step = self.count - len(losses) + first + 1
             raise FloatingPointError(self._message(float(losses[first]), step, lr))
+        return losses
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums so far, and the losses not added yet: the order of sums matters."""
+        state = {name: getattr(self, name) for name in ("lr", "count", "_total", "_rows")}
+        return state | {
+            "losses": torch.stack(self._losses) if self._losses else None,
+            "sizes": _joined(self._sizes),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from such a state."""
+        losses, sizes = state["losses"], state["sizes"]
+        self._losses = [] if losses is None else list(losses.to(device).unbind())
+        self._sizes = list(sizes.to(device).unbind()) if isinstance(sizes, Tensor) else sizes
+        self.lr, self.count = state["lr"], state["count"]
+        self._total, self._rows = state["_total"], state["_rows"]
+
+    def _look(self, lr: float) -> None:
+        """Fetch the losses in one transfer."""
+        losses, sizes = self.check(lr), _stack(self._sizes)
         self._total += float(losses.dot(sizes))
         self._rows += float(sizes.sum())
         self._losses.clear()
@@ -65,6 +91,13 @@ def best_so_far(history: list[dict[str, Any]]) -> dict[str, bool]:
         f"{name}_best": all(last[name] < epoch.get(name, float("inf")) for epoch in history[:-1])
         for name in names
     }
+
+
+def _joined(sizes: list[int | Tensor]) -> list[int] | Tensor:
+    """Join weights as they are; keep counts."""
+    if sizes and isinstance(sizes[0], Tensor):
+        return torch.stack(sizes)  # type: ignore[arg-type]
+    return list(sizes)  # type: ignore[arg-type]
 
 
 def _stack(sizes: list[int | Tensor]) -> Tensor:

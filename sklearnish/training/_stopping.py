@@ -2,7 +2,9 @@
 
 import dis
 import math
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -41,6 +43,17 @@ class EarlyStopping:
             module.load_state_dict(self._weights)
         self._weights = None
         return self.best_epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what changes from epoch to epoch."""
+        names = ("best", "reference", "best_epoch", "waited", "_weights")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from such a state."""
+        vars(self).update(state)
+        if self._weights is not None:
+            self._weights = {k: v.to(device) for k, v in self._weights.items()}
 
 
 def raised_to_stop(interrupt: KeyboardInterrupt) -> bool:

@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 import pickle
@@ -8,11 +9,14 @@ import pytest
 from sklearnish.data._files import (
     DatasetChangedError,
     HandlePool,
+    Listing,
     Manifest,
+    atomic_folder,
     atomic_path,
     cache_folder,
     check_free_space,
     expand_paths,
+    reserve,
 )
 
 
@@ -144,3 +148,43 @@ def test_a_fork_opens_its_own_handles():
     pid, handle_pid = queue.get()
     child.join()
     assert handle_pid == pid != os.getpid()
+
+
+def test_a_listing_notices_what_was_added(tmp_path, monkeypatch):
+    a = touch(tmp_path / "a.csv")
+    monkeypatch.chdir(tmp_path)
+    files, listing = Listing.of(["*.csv", touch(tmp_path / "other" / "b.csv")], (".csv",))
+    manifests = [Manifest.of(file) for file in files]
+    assert files[0] == a
+    listing.check(manifests)
+    monkeypatch.chdir("/")
+    touch(tmp_path / "other" / "c.csv")  # beside a file that was named
+    touch(tmp_path / "a.txt")
+    pickle.loads(pickle.dumps(listing)).check(manifests)
+    touch(tmp_path / "new.csv")
+    with pytest.raises(DatasetChangedError, match=r"new\.csv was added since .*\*\.csv"):
+        listing.check(manifests)
+
+
+def test_errors_of_the_disk_name_the_file(tmp_path):
+    for number, message in [
+        (errno.ENOSPC, "a could not be written: .*full"),
+        (2, "^.Errno 2. full"),
+    ]:
+        with pytest.raises(OSError, match=message), atomic_path(tmp_path / "a"):
+            raise OSError(number, "full")
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    def write_half():
+        with atomic_folder(tmp_path / "a") as folder:
+            touch(folder / "x")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(tmp_path / "a") as folder:
+        touch(folder / "x")
+        reserve(folder / "x")
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["x"]

@@ -381,3 +381,49 @@ def test_parse_bytes(text, n_bytes):
 def test_sizes_that_are_none(text):
     with pytest.raises(ValueError, match="shuffle_memory must be bytes or a text"):
         parse_bytes(text)
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(VIEWS),
+    st.sampled_from(["shuffle", "sequential", "balanced", "weighted", "half"]),
+    st.sampled_from(SIZES),
+    st.sampled_from(MEMORY),
+    st.sampled_from(list(AUGMENT)),
+    st.sampled_from([0, "auto"]),
+    st.data(),
+)
+def test_a_stream_that_begins_within_an_epoch(
+    ds, view, sampler, size, memory, augment, num_workers, data
+):
+    keywords = {
+        "sampler": every_second if sampler == "half" else sampler,
+        "batch_size": size,
+        "shuffle_memory": memory,
+        "augment": AUGMENT[augment],
+    }
+    view = views(ds)[view].map_batches(noisy_chunk)
+    whole = epochs(view, 3, **keywords)
+    first = data.draw(st.integers(0, len(whole[1]) - 1))
+    begun = epochs(view, 2, first_epoch=1, first_batch=first, num_workers=num_workers, **keywords)
+    assert_same(begun, [whole[1][first:], whole[2]])
+
+
+def noisy_chunk(X, rng):
+    return X + float(rng.normal()) + torch.arange(len(X))[:, None]
+
+
+def test_a_stream_that_begins_within_an_epoch_in_worker_processes(ds):
+    keywords = {"batch_size": 4, "shuffle_memory": "1KB", "augment": AUGMENT["all"]}
+    whole = epochs(ds, 2, num_workers=0, **keywords)
+    assert_same(epochs(ds, 2, first_batch=9, num_workers=2, **keywords), [whole[0][9:], whole[1]])
+
+
+def test_fetches_before_the_first_batch_are_not_read(path):
+    read = {}
+    for first in (0, 6):
+        ds = scan_parquet(path)
+        epochs(ds, batch_size=10, first_batch=first, num_workers=0, shuffle_memory="1KB")
+        read[first] = ds.source.rows_read
+    assert read[0] == N
+    assert read[6] <= 5 + N - 60  # and what shares a row group with the first of them

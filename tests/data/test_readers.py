@@ -17,7 +17,7 @@ from sklearnish.data._loader import Loader
 from sklearnish.data._processes import n_cores, start_method
 from sklearnish.data._readers import obstacle
 from sklearnish.data._scan import scan_parquet
-from sklearnish.data._tuning import LoadPlan
+from sklearnish.data._tuning import LoadPlan, Room
 
 N = 60
 
@@ -330,9 +330,10 @@ def test_auto_starts_no_processes_for_what_cannot_be_sent(path, monkeypatch):
 
 def test_auto_starts_no_processes_beside_the_main_thread(path):
     with loader(path, "auto", 1) as batches, ThreadPoolExecutor(1) as pool:
-        reader = batches._reader
-        assert obstacle(reader) == ""
-        assert pool.submit(obstacle, reader).result() == "this is not the main thread"
+        args = batches._reader, Room(memory=2**28, fetch=2**20)
+        assert obstacle(*args) == ""
+        assert pool.submit(obstacle, *args).result() == "this is not the main thread"
+        assert "too little shared memory" in obstacle(args[0], Room(memory=2**62, fetch=2**60))
 
 
 def test_times_and_bytes_are_those_of_the_rows(path):

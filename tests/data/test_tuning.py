@@ -118,7 +118,7 @@ def test_rows_have_to_be_carried_over():
 
 def tuner(monkeypatch, cores=2, obstacle="", start="thread"):
     monkeypatch.setattr("sklearnish.data._tuning.n_cores", lambda: cores)
-    first = LoadPlan(start, 0, "at first")
+    first = LoadPlan(start, 0, "at first", prefetch=SMALL.prefetch(1))
     return Tuner(first, SMALL, fixed=False, obstacle=lambda: obstacle)
 
 
@@ -181,7 +181,9 @@ def test_what_turns_out_slower_is_given_up(monkeypatch):
     tuned = tuner(monkeypatch)
     feed(tuned, read=3.0, step=1.0)
     assert str(tuned.plan) == "2 processes"
-    feed(tuned, read=8.0, step=1.0, seconds=6.0)
+    feed(tuned, read=8.0, step=1.0, seconds=6.0, n=1 + 4 + 8)
+    assert str(tuned.plan) == "2 processes", "what was read ahead tells nothing of it"
+    feed(tuned, read=8.0, step=1.0, seconds=6.0, n=6)
     assert str(tuned.plan) == "thread"
     assert tuned.plan.reason == "measured: 2 processes took 2.0x as long"
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from sklearnish.data._ahead import in_threads
-from sklearnish.data._cache import CacheSource, Conversion, write_cache
+from sklearnish.data._cache import CacheSource, write_cache
+from sklearnish.data._conversion import Conversion
 from sklearnish.data._csv_keywords import CsvOptions, read_keywords
 from sklearnish.data._csv_text import (
     BLOCK,
-    MAX_BLOCK,
     open_stream,
     read_header,
     split_rows,
@@ -25,14 +25,15 @@ from sklearnish.data._csv_text import (
 )
 from sklearnish.data._csv_types import NULL, promote
 from sklearnish.data._files import (
+    Listing,
     Manifest,
     Paths,
     atomic_path,
     cache_folder,
     check_free_space,
     describe,
-    expand_paths,
 )
+from sklearnish.data._limits import ROW_BYTES, limit
 from sklearnish.data._processes import n_cores
 
 _SUFFIXES = tuple(
@@ -72,7 +73,7 @@ class CsvSource(CacheSource):
 
     def __init__(self, paths: Paths, **keywords: Any) -> None:
         options = read_keywords(keywords)
-        files = expand_paths(paths, _SUFFIXES)
+        files, self._listing = Listing.of(paths, _SUFFIXES)
         self._csv_manifests = [Manifest.of(file) for file in files]
         self.files = [manifest.path for manifest in self._csv_manifests]
         plan = Conversion(
@@ -81,11 +82,11 @@ class CsvSource(CacheSource):
             request=["csv", self.files, options.as_json()],
             manifests=self._csv_manifests,
         )
-        path = plan.find_or_make(lambda path: _Converter(self.files, options).run(path))
+        path = plan.find_or_make(lambda path: _Converter(self._csv_manifests, options).run(path))
         for manifest in self._csv_manifests:
             manifest.check()
         super().__init__(path, describe(paths if isinstance(paths, str | Path) else files))
-        self._first_rows: list[int] = json.loads(_sidecar(path).read_text())
+        self._first_rows = _read_sidecar(path)
 
     def row_name(self, row: int) -> str:
         """Say in which file a row is."""
@@ -93,10 +94,11 @@ class CsvSource(CacheSource):
         return f"data row {row - self._first_rows[file]} of {self.files[file]}"
 
     def check_unchanged(self) -> None:
-        """Raise DatasetChangedError if a CSV file or the converted one changed."""
+        """Raise DatasetChangedError if a CSV file or the copy changed, or a file was added."""
         super().check_unchanged()
         for manifest in self._csv_manifests:
             manifest.check()
+        self._listing.check(self._csv_manifests)
 
 
 def _sidecar(path: Path) -> Path:
@@ -104,16 +106,29 @@ def _sidecar(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
+def _read_sidecar(path: Path) -> list[int]:
+    """Read it; it was written before the converted file."""
+    note = _sidecar(path)
+    try:
+        first_rows = json.loads(note.read_text())
+        return np.array(first_rows, np.int64).reshape(-1).tolist()
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f"{note} is damaged ({error}). Delete it and {path}: they will be made again."
+        ) from error
+
+
 class _Converter:
     """The conversion of some CSV files with one header."""
 
-    def __init__(self, files: list[str], options: CsvOptions) -> None:
-        self.files, self.options = files, options
+    def __init__(self, manifests: list[Manifest], options: CsvOptions) -> None:
+        self.manifests, self.options = manifests, options
+        self.files = [manifest.path for manifest in manifests]
         self.header, self.skips = self._headers()
         self.included = self._included()
         self.dates = set(_resolve(options.parse_dates, self.header, "parse_dates"))
         self.types = {name: self._first_type(name) for name in self.included}
-        self.block_size = BLOCK
+        self.block_size = min(BLOCK, limit(ROW_BYTES))
 
     def _headers(self) -> tuple[list[str], list[int]]:
         """Read the names, and for each file how many lines precede its first row."""
@@ -150,9 +165,9 @@ class _Converter:
             try:
                 return self._convert(path)
             except _LongRowError:
-                if self.block_size >= MAX_BLOCK:
+                if self.block_size >= limit(ROW_BYTES):
                     raise
-                self.block_size *= 16
+                self.block_size = min(16 * self.block_size, limit(ROW_BYTES))
 
     def _convert(self, path: Path) -> None:
         """Write with the types of the first block; if they do not hold, with those of all."""
@@ -224,6 +239,8 @@ class _Converter:
         for i, batch in self._batches(self.types, bar):
             counts[i] += batch.num_rows
             yield batch
+        for manifest in self.manifests:  # else rows of two versions might be found again
+            manifest.check()
         first_rows = [0, *np.cumsum(counts[:-1]).tolist()]
         with atomic_path(_sidecar(path)) as note:
             note.write_text(json.dumps(first_rows))
@@ -258,7 +275,8 @@ class _Converter:
                         yield batch
                         n_rows += batch.num_rows
                     first_row += n_rows
-            except (pa.ArrowException, UnicodeError) as error:
+            except (pa.ArrowException, OSError, ValueError) as error:
+                self.manifests[i].check()  # what has changed is not damaged
                 self._fail(self.files[i], _with_row(error, first_row))
 
     def _pieces(
@@ -309,8 +327,8 @@ class _Converter:
             raise _WrongTypeError(f"column {column!r} of {file}: {match[2]}.", column) from error
         if "straddling" in text:
             raise _LongRowError(
-                f"{file} has a row of more than {self.block_size} bytes, or a "
-                "quote that is not closed."
+                f"{file} has a row of more than {self.block_size:,} bytes, or a quote that is not "
+                f"closed. If it is right, set the environment variable {ROW_BYTES} to more."
             ) from error
         raise unreadable(file, error, self.options) from error
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sklearnish.data._decode import Pixels, Size, decode, require_pillow
-from sklearnish.data._picture_files import Files, Store, Tar, pictures_under
-from sklearnish.data._source import Column, Field, IntArray, Source
+from sklearnish.data._picture_files import Files, Folders, Store, Tar
+from sklearnish.data._source import BadRowsError, Column, Field, IntArray, Source
 
 Labels = npt.NDArray[Any]
 
@@ -80,16 +80,28 @@ class ImageSource(Source):
         """Decode pictures into one array."""
         shape = self.schema["X"].shape
         out = np.empty((len(rows), *shape), np.uint8)
-        for i, data in enumerate(self._store.read(rows)):
-            pixels = self._decode(int(rows[i]), data).transpose(2, 0, 1)
-            if pixels.shape != shape:
-                raise ValueError(
-                    f"{self.row_name(int(rows[i]))} has {pixels.shape[1]} x {pixels.shape[2]} "
-                    f"pixels (height x width) and {self.row_name(0)} {shape[1]} x {shape[2]}. "
-                    "Give size=(height, width) to resize them all."
-                )
-            out[i] = pixels
+        errors: dict[int, ValueError] = {}
+        for row, place, data in zip(rows.tolist(), out, self._store.read(rows), strict=True):
+            try:
+                place[...] = self._sized(row, data)
+            except ValueError as error:
+                errors[row] = error
+        if errors:
+            first = next(iter(errors.values()))
+            raise BadRowsError(str(first), np.array(list(errors))) from first
         return out
+
+    def _sized(self, row: int, data: bytes) -> Pixels:
+        """Decode one picture, which must have the size of the others."""
+        pixels = self._decode(row, data).transpose(2, 0, 1)
+        shape = self.schema["X"].shape
+        if pixels.shape != shape:
+            raise ValueError(
+                f"{self.row_name(row)} has {pixels.shape[1]} x {pixels.shape[2]} "
+                f"pixels (height x width) and {self.row_name(0)} {shape[1]} x {shape[2]}. "
+                "Give size=(height, width) to resize them all."
+            )
+        return pixels
 
     def _decode(self, row: int, data: bytes) -> Pixels:
         """Decode one picture; errors name it."""
@@ -109,7 +121,7 @@ class ImageSource(Source):
         return self._store.label(row)
 
     def check_unchanged(self) -> None:
-        """Raise DatasetChangedError if files changed since they were scanned.
+        """Raise DatasetChangedError if files changed since they were scanned, or were added.
 
         Of many, 10,000 are looked at; the others are when they are read.
         """
@@ -156,20 +168,22 @@ def images_in_folder(
     root = Path(folder).expanduser().absolute()
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder of images.")
-    classes = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    found = [(name, pictures_under(root, name)) for name in classes]
+    folders = Folders(root)
+    classes = folders.classes()
+    found = [(name, folders.pictures(name)) for name in classes]
     if not found:
         raise ValueError(
             f"{root} holds no class folders. Put the pictures of each class into a folder of its "
             "own, or give a list of paths (with labels, if there are any)."
         )
-    for name, names in found:
-        if not names:
+    for name, pictures in found:
+        if not pictures:
             raise ValueError(
                 f"the class folder {root / name} holds no JPEG, PNG or WEBP file. Remove it."
             )
-    codes = np.repeat(np.arange(len(classes), dtype=np.int32), [len(names) for _, names in found])
-    store = Files(str(folder), str(root), (os.fsencode(n) for _, names in found for n in names))
+    codes = np.repeat(np.arange(len(classes), dtype=np.int32), [len(p) for _, p in found])
+    names = (os.fsencode(picture) for _, pictures in found for picture in pictures)
+    store = Files(str(folder), str(root), names, folders)
     return ImageSource(store, Coded(codes, np.array(classes)), size)
 
 
@@ -177,17 +191,32 @@ def images_from_paths(
     paths: Iterable[str | os.PathLike[str]],
     labels: Any = None,
     size: int | Sequence[int] | None = None,
+    root: str | os.PathLike[str] | None = None,
 ) -> ImageSource:
     """Read files in the order of a list, with one label each or none."""
     if isinstance(paths, str | os.PathLike):
         raise TypeError(f"expected a list of paths, got {os.fspath(paths)!r}; give [path].")
-    full = [os.fsencode(Path(path).expanduser().absolute()) for path in paths]
-    if not full:
+    if root is None:
+        names = [os.fsencode(Path(path).expanduser().absolute()) for path in paths]
+    else:
+        root = Path(root).expanduser().absolute()
+        names = list(_inside(root, paths))
+    if not names:
         raise ValueError("the list of images is empty.")
-    known = None if labels is None else Coded.of(_check_labels(labels, len(full)))
-    first = os.fsdecode(full[0])
-    name = first if len(full) == 1 else f"{first} and {len(full) - 1} more"
-    return ImageSource(Files(name, "", full), known, size)
+    known = None if labels is None else Coded.of(_check_labels(labels, len(names)))
+    first = str(Path(root or "", os.fsdecode(names[0])))
+    name = first if len(names) == 1 else f"{first} and {len(names) - 1} more"
+    return ImageSource(Files(name, str(root or ""), names), known, size)
+
+
+def _inside(root: Path, paths: Iterable[str | os.PathLike[str]]) -> Iterator[bytes]:
+    """Yield paths relative to a folder, none of which leads out of it."""
+    real = root.resolve()
+    for path in map(Path, paths):
+        whole = (root / path).resolve()
+        if path.is_absolute() or ".." in path.parts or not whole.is_relative_to(real):
+            raise ValueError(f"{path} leads out of the folder {root}, to {whole}. Leave it out.")
+        yield os.fsencode(path)
 
 
 def images_in_tar(

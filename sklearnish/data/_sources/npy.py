@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sklearnish.data._files import Manifest, Paths, describe, expand_paths
+from sklearnish.data._files import Listing, Manifest, Paths, describe
+from sklearnish.data._limits import ROWS_PER_BYTE, check_limit
 from sklearnish.data._source import Column, Field, IntArray, Source
 
 BLOCK_BYTES = 2**20
@@ -162,6 +163,10 @@ class _File:
             raise ValueError(f"{path} holds {dtype}; numbers or text labels are needed.")
         if not shape:
             raise ValueError(f"{path} holds a single value; an array with rows is needed.")
+        if min(shape) < 0:
+            raise ValueError(f"{path} is damaged: its header promises the shape {shape}.")
+        n_rows = f"{path} claims {shape[0]:,} rows in {manifest.size:,} bytes"
+        check_limit(ROWS_PER_BYTE, shape[0] // max(1, manifest.size), n_rows)
         wanted = offset + math.prod(shape) * dtype.itemsize
         if manifest.size < wanted:
             raise ValueError(
@@ -184,7 +189,8 @@ class _Stack:
     def __init__(self, paths: Paths) -> None:
         if not isinstance(paths, str | os.PathLike) and isinstance(paths, Iterable):
             paths = list(paths)
-        self._files = [_File.of(path) for path in expand_paths(paths, (".npy",))]
+        files, self._listing = Listing.of(paths, (".npy",))
+        self._files = [_File.of(path) for path in files]
         self.name = describe(paths)
         self._maps: dict[int, npt.NDArray[Any]] = {}
         first = self._files[0]
@@ -217,18 +223,24 @@ class _Stack:
         out = np.empty((len(rows), *self._row_shape), self._dtype)
         files = np.searchsorted(self._starts, rows, side="right") - 1
         ends = np.flatnonzero(np.diff(files)) + 1
+        used = set()
         for a, b in zip([0, *ends], [*ends, len(rows)], strict=True):
             if b > a:
                 number = int(files[a])
+                used.add(number)
                 _copy(self._map(number), rows[a:b] - self._starts[number], out[a:b])
+        for number in used:
+            self._files[number].manifest.check()  # what was written meanwhile may be among it
         return out
 
     def _map(self, number: int) -> npt.NDArray[Any]:
         """Return a mapped file; the mapping serves a forked process as well."""
         file = self._files[number]
-        file.manifest.check()  # reading a mapping of a file cut short would kill the process
-        if number not in self._maps:
-            self._maps[number] = file.open()
+        try:
+            if number not in self._maps:
+                self._maps[number] = file.open()
+        finally:
+            file.manifest.check()  # reading a mapping of a file cut short would kill the process
         return self._maps[number]
 
     def row_name(self, row: int) -> str:
@@ -237,9 +249,10 @@ class _Stack:
         return f"row {row - self._starts[number]} of {self._files[number].manifest.path}"
 
     def check_unchanged(self) -> None:
-        """Compare every file with its manifest."""
+        """Compare every file with its manifest; look for files that were added."""
         for file in self._files:
             file.manifest.check()
+        self._listing.check(file.manifest for file in self._files)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the mappings: np.memmap pickles as the whole array."""
@@ -261,7 +274,7 @@ def _read_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
             shape, fortran, dtype = read[version[0]](file)
         except KeyError:
             raise ValueError(f"{path} holds records; save a plain array instead.") from None
-        except ValueError as error:
+        except Exception as error:  # numpy raises whatever the text of a header ran into
             raise ValueError(
                 f"{path} cannot be read as .npy ({error}). It must be written by numpy.save; of an "
                 ".npz archive save each array by itself."

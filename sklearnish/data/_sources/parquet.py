@@ -1,16 +1,18 @@
 """Parquet files: row groups are the blocks."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sklearnish.data import _arrow
-from sklearnish.data._files import HandlePool, Manifest, Paths, describe, expand_paths
-from sklearnish.data._source import Column, Field, IntArray, Source
+from sklearnish.data._files import HandlePool, Listing, Manifest, Paths, describe
+from sklearnish.data._limits import ROWS_PER_BYTE, check_limit
+from sklearnish.data._source import BadRowsError, Column, Field, IntArray, Source
 
 _SUFFIXES = (".parquet", ".pq", ".parq")
 _INDEX = "index_columns"
@@ -52,13 +54,13 @@ class ParquetSource(Source):
     """
 
     def __init__(self, paths: Paths) -> None:
-        files = expand_paths(paths, _SUFFIXES)
+        files, self._listing = Listing.of(paths, _SUFFIXES)
         self.name = describe(paths if isinstance(paths, str | Path) else files)
         self._manifests = [Manifest.of(file) for file in files]
         self.files = [manifest.path for manifest in self._manifests]
         scan = _Scan()
-        for i, file in enumerate(self.files):
-            scan.add(i, file)
+        for i, manifest in enumerate(self._manifests):
+            scan.add(i, manifest)
         self._types: dict[str, Any] = scan.types
         self.schema: dict[str, Field] = {n: _arrow.to_field(t) for n, t in scan.types.items()}
         self._widths = scan.widths
@@ -112,17 +114,40 @@ class ParquetSource(Source):
 
     def _read_block(self, block: int, columns: Sequence[str]) -> Any:
         """Read one row group."""
-        self._manifests[self._block_file[block]].check()
-        file, group = self.files[self._block_file[block]], int(self._block_group[block])
-        try:
-            with self._handles.borrow(file) as handle:
-                # One thread: a training step runs beside it.
-                table = handle.read_row_group(group, list(columns), use_threads=False)
-        except (pa.ArrowException, OSError) as error:
-            _fail(file, group, error)
+        with self._watched(block) as (file, group), self._handles.borrow(file) as handle:
+            # One thread: a training step runs beside it.
+            table = handle.read_row_group(group, list(columns), use_threads=False)
+            self._check_rows(block, table.num_rows)
         self.blocks_read += 1
         self._count(table)
         return table
+
+    @contextmanager
+    def _watched(self, block: int) -> Iterator[tuple[str, int]]:
+        """Give file and number of a row group; errors of the block name them.
+
+        Looked at after a read, a file that changed before or during it is noticed.
+        """
+        number = self._block_file[block]
+        file, group = self.files[number], int(self._block_group[block])
+        try:
+            yield file, group
+        except MemoryError:  # Arrow's is an ArrowException, too
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
+            self._manifests[number].check()  # what has changed is not damaged
+            raise BadRowsError(
+                f"row group {group} of {file} cannot be read: {error} The file is damaged: write "
+                "it again.",
+                range(int(self.blocks[block]), int(self.blocks[block + 1])),
+            ) from error
+        self._manifests[number].check()
+
+    def _check_rows(self, block: int, n_rows: int) -> None:
+        """Raise ValueError if a row group has not the rows that the footer promises."""
+        wanted = int(self.blocks[block + 1] - self.blocks[block])
+        if n_rows != wanted:
+            raise ValueError(f"it has {n_rows} rows where the footer promises {wanted}.")
 
     def _count(self, table: Any) -> None:
         """Add rows to the counters; from time to time make Arrow give memory back."""
@@ -150,20 +175,17 @@ class ParquetSource(Source):
 
     def _batches(self, block: int, columns: Sequence[str]) -> Iterator[Any]:
         """Yield record batches of one row group."""
-        self._manifests[self._block_file[block]].check()
-        file, group = self.files[self._block_file[block]], int(self._block_group[block])
         self.blocks_read += 1
-        try:
-            # A handle of its own: a half-read one must not meet another reader.
-            with _open(file, buffer_size=1 << 20) as handle:
-                batches = handle.iter_batches(
-                    _BATCH_ROWS, [group], list(columns), use_threads=False
-                )
-                for batch in batches:
-                    self._count(batch)
-                    yield batch
-        except (pa.ArrowException, OSError) as error:
-            _fail(file, group, error)
+        n_rows = 0
+        # A handle of its own: a half-read one must not meet another reader.
+        with self._watched(block) as (file, group), _open(file, buffer_size=1 << 20) as handle:
+            batches = handle.iter_batches(_BATCH_ROWS, [group], list(columns), use_threads=False)
+            for batch in batches:
+                self._manifests[self._block_file[block]].check()
+                n_rows += batch.num_rows
+                self._count(batch)
+                yield batch
+            self._check_rows(block, n_rows)
 
     def arrow_types(self, columns: Sequence[str]) -> dict[str, Any]:
         """Return the Arrow types of some columns."""
@@ -185,9 +207,10 @@ class ParquetSource(Source):
         return list(self._manifests)
 
     def check_unchanged(self) -> None:
-        """Raise DatasetChangedError if a file is not the one that was scanned."""
+        """Raise DatasetChangedError if files are not the ones scanned, or one was added."""
         for manifest in self._manifests:
             manifest.check()
+        self._listing.check(self._manifests)
 
 
 class _Scan:
@@ -201,24 +224,26 @@ class _Scan:
         self.block_rows: list[int] = []
         self._first = ""
 
-    def add(self, i: int, file: str) -> None:
+    def add(self, i: int, manifest: Manifest) -> None:
         """Read the footer of the next file."""
-        with _open(file) as handle:
+        file = manifest.path
+        with _open(file) as handle, _errors_name(file):
             metadata, types = handle.metadata, _column_types(handle, file)
-        if not i:
-            self.types, self._first = types, file
-        self.types = _merge(types, file, self.types, self._first)
-        for name, dtype in types.items():
-            self.widths[name] = max(self.widths.get(name, 0.0), _arrow.width(dtype) or 0.0)
-        varying = {name for name, t in types.items() if _arrow.width(t) is None}
-        for group in range(metadata.num_row_groups):
-            row_group = metadata.row_group(group)
-            if row_group.num_rows:
-                self.block_file.append(i)
-                self.block_group.append(group)
-                self.block_rows.append(row_group.num_rows)
-                if varying:
-                    self._measure(row_group, varying)
+            _check_claims(metadata, manifest)
+            if not i:
+                self.types, self._first = types, file
+            self.types = _merge(types, file, self.types, self._first)
+            for name, dtype in types.items():
+                self.widths[name] = max(self.widths.get(name, 0.0), _arrow.width(dtype) or 0.0)
+            varying = {name for name, t in types.items() if _arrow.width(t) is None}
+            for group in range(metadata.num_row_groups):
+                row_group = metadata.row_group(group)
+                if row_group.num_rows:
+                    self.block_file.append(i)
+                    self.block_group.append(group)
+                    self.block_rows.append(row_group.num_rows)
+                    if varying:
+                        self._measure(row_group, varying)
 
     def _measure(self, row_group: Any, names: set[str]) -> None:
         """Note the mean width of the columns whose width varies, where it is the largest."""
@@ -228,37 +253,62 @@ class _Scan:
             name = column.path_in_schema
             name = name if name in names else name.split(".")[0]
             if name in names:
-                total[name] += column.total_uncompressed_size
+                total[name] += max(0, column.total_uncompressed_size)
         for name, size in total.items():
             self.widths[name] = max(self.widths[name], 4 + size / row_group.num_rows)
 
 
 def _open(file: str, buffer_size: int = 0) -> Any:
     """Open a Parquet file; errors name it."""
-    try:
+    with _errors_name(file):
         # Mapped memory is a tenth faster, but a file cut short under it kills the process;
         # pre_buffer made no difference on a local disk and is not safe between threads.
-        return pq.ParquetFile(file, memory_map=False, pre_buffer=False, buffer_size=buffer_size)
-    except (pa.ArrowException, OSError) as error:
+        return pq.ParquetFile(
+            file,
+            memory_map=False,
+            pre_buffer=False,
+            buffer_size=buffer_size,
+            page_checksum_verification=True,  # of pages that have one
+        )
+
+
+@contextmanager
+def _errors_name(file: str) -> Iterator[None]:
+    """Name the file in the errors of Arrow."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise ValueError(
             f"{file} cannot be read as Parquet: {error} It may be truncated or not Parquet at all."
         ) from error
 
 
-def _fail(file: str, group: int, error: Exception) -> NoReturn:
-    """Raise an error that names the file, which Arrow's does not."""
-    raise ValueError(
-        f"row group {group} of {file} cannot be read: {error} The file is damaged: write it again."
-    ) from error
+def _check_claims(metadata: Any, manifest: Manifest) -> None:
+    """Raise ValueError for a footer that contradicts itself or claims rows beyond belief."""
+    rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    if min(rows, default=0) < 0 or sum(rows) != metadata.num_rows:
+        raise ValueError(
+            f"{manifest.path} is damaged: its footer promises {metadata.num_rows} rows, and "
+            f"{sum(rows)} in row groups. Write it again."
+        )
+    check_limit(
+        ROWS_PER_BYTE,
+        metadata.num_rows // max(1, manifest.size),
+        f"{manifest.path} claims {metadata.num_rows:,} rows in {manifest.size:,} bytes",
+    )
 
 
 def _column_types(handle: Any, file: str) -> dict[str, Any]:
     """Read names and types of the columns, less the stored index of a DataFrame."""
     schema = handle.schema_arrow
     _arrow.check_names(schema.names, file)
-    index = (schema.pandas_metadata or {}).get(_INDEX, [])
-    dropped = {name for name in index if isinstance(name, str)}
-    return {field.name: field.type for field in schema if field.name not in dropped}
+    try:
+        index = {n for n in (schema.pandas_metadata or {}).get(_INDEX, []) if isinstance(n, str)}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{file} is damaged: pandas' notes on it are no JSON ({error})."
+        ) from error
+    return {field.name: field.type for field in schema if field.name not in index}
 
 
 def _merge(types: dict[str, Any], file: str, wanted: dict[str, Any], first: str) -> dict[str, Any]:

@@ -376,7 +376,7 @@ def test_members_that_are_refused(tmp_path, name, kind, message):
 
 
 def test_too_many_members(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("sklearnish.data._picture_files.MAX_MEMBERS", 5)
+    monkeypatch.setenv("SKLEARNISH_MAX_MEMBERS", "5")
     with pytest.raises(ValueError, match="more than 5"):
         images_in_tar(pack(tmp_path / "a.tar", folder))
 

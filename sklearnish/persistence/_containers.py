@@ -1,0 +1,264 @@
+"""Objects of scikit-learn around our estimators, through skops.
+
+Our estimators are taken out first, a `Part` is left in the place of each, and skops stores the
+rest. What skops would build from a stranger's file is looked at before skops is asked.
+"""
+
+import copy
+import functools
+import importlib
+import io
+import re
+from collections.abc import Iterator
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from sklearn import calibration, compose, metrics, model_selection
+from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
+
+from sklearnish.estimators._base import TorchEstimator
+from sklearnish.persistence._archive import parse_json, read_members
+from sklearnish.persistence._trust import Trust
+from sklearnish.persistence._values import check_random_state
+
+_SCHEMA = "schema.json"
+_MEMBERS = re.compile(r"schema\.json|[0-9a-f-]+\.(npy|npz|bin)")
+
+# skops builds some of its nodes by calling the class that they name. Each may name these alone.
+_NODES = {
+    "BytearrayNode": {"builtins.bytearray"},
+    "BytesNode": {"builtins.bytes"},
+    "DTypeNode": {"numpy.dtype"},
+    "DefaultDictNode": {"collections.defaultdict"},
+    "DictNode": {"builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"},
+    "JsonNode": {"builtins.str"},
+    "ListNode": {"builtins.list"},
+    "MaskedArrayNode": {"numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"},
+    "RandomStateNode": {"numpy.random.mtrand.RandomState"},
+    "SetNode": {"builtins.set"},
+    "SliceNode": {"builtins.slice"},
+    "TupleNode": {"builtins.tuple"},
+}
+_AUDITED = {"FunctionNode", "ObjectNode", "TypeNode"}
+"""Nodes whose names skops compares with those that are trusted."""
+
+_COMPILED = {"LossNode", "SparseMatrixNode", "TreeNode"}
+"""Nodes that compiled code takes as they are; the user must trust their classes by name."""
+
+_COMPILED_CLASSES = {"sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"}
+"""Objects that compiled code takes as they are, whether or not a version of skops trusts them."""
+
+
+class Part:
+    """Stands for an estimator of ours."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+_PART = f"{Part.__module__}.{Part.__name__}"
+
+
+# Taking our estimators out, and putting them back
+
+
+def take_out(model: Any) -> tuple[Any, list[TorchEstimator]]:
+    """Copy a model with a Part in the place of each estimator of ours; list those."""
+    found: dict[int, TorchEstimator] = {}
+    seen: dict[int, Any] = {}
+    _collect(model, found, seen)
+    ours = list(found.values())
+    copies: dict[int, Any] = {id(one): Part(i) for i, one in enumerate(ours)}
+    for value in seen.values():
+        if isinstance(value, np.ma.MaskedArray) and value.dtype.hasobject:
+            # It would forget the copies in its own deepcopy, and change the model's array.
+            data, mask = copy.deepcopy(np.asarray(value), copies), np.array(value.mask)
+            copies[id(value)] = np.ma.MaskedArray(data, mask)
+    return copy.deepcopy(model, copies), ours
+
+
+def _collect(value: Any, found: dict[int, TorchEstimator], seen: dict[int, Any]) -> None:
+    """Find our estimators; check what is not ours."""
+    if isinstance(value, TorchEstimator):
+        found.setdefault(id(value), value)
+    elif id(value) not in seen:
+        seen[id(value)] = value
+        _check(value)
+        for child in _children(value):
+            _collect(child, found, seen)
+
+
+def _children(value: Any) -> list[Any]:
+    """List what an object consists of, as far as it may hold estimators."""
+    if isinstance(value, str | bytes | type | FunctionType | BuiltinFunctionType | ModuleType):
+        return []
+    if isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(value)
+    if isinstance(value, np.ndarray):
+        return np.asarray(value).ravel().tolist() if value.dtype == object else []
+    return list(getattr(value, "__dict__", {}).values())
+
+
+def _check(value: Any) -> None:
+    """Refuse a cache of pickles, and a generator that would read beyond its state."""
+    if isinstance(value, BaseEstimator) and getattr(value, "memory", None) is not None:
+        raise ValueError(
+            f"{type(value).__name__} has memory={value.memory!r}, a folder of pickles; "
+            "set memory=None."
+        )
+    if isinstance(value, np.random.RandomState):
+        check_random_state(value)
+
+
+def put_back(value: Any, parts: list[TorchEstimator], seen: dict[int, Any]) -> Any:
+    """Put our estimators where they were."""
+    if isinstance(value, Part):
+        return parts[value.index]
+    if id(value) in seen:
+        return value
+    seen[id(value)] = value
+    _check(value)
+    if isinstance(value, tuple):
+        return tuple(put_back(item, parts, seen) for item in value)
+    if isinstance(value, list):
+        value[:] = [put_back(item, parts, seen) for item in value]
+    elif isinstance(value, np.ndarray) and value.dtype == object:
+        data = np.asarray(value)  # by which no masked entry is unmasked
+        for place, item in np.ndenumerate(data):
+            data[place] = put_back(item, parts, seen)
+    elif _children(value) and not isinstance(value, set | frozenset):
+        attributes = value if isinstance(value, dict) else vars(value)
+        for name, item in list(attributes.items()):
+            attributes[name] = put_back(item, parts, seen)
+    return value
+
+
+# skops
+
+
+def to_skops(model: Any) -> bytes:
+    """Store a model; refuse what could not be loaded."""
+    from skops import io as skops
+
+    try:
+        data: bytes = skops.dumps(model)
+        _check_nodes(data)
+    except Exception as error:  # of skops, and of the model's own methods
+        raise ValueError(
+            f"{type(model).__name__} cannot be saved without pickle: {error}"
+        ) from error
+    for name in needed(data):
+        _check_importable(name)
+    return data
+
+
+def check_skops(data: bytes, trust: Trust) -> list[str]:
+    """Look at a stranger's file before skops does; list the code that is not trusted."""
+    compiled = _check_nodes(data) - trust.names
+    return sorted(compiled or needed(data) - trust.names)
+
+
+def from_skops(data: bytes, trust: Trust) -> Any:
+    """Load a model that was checked."""
+    from skops import io as skops
+
+    return skops.loads(data, trusted=sorted(_base() | trust.names))
+
+
+def needed(data: bytes) -> set[str]:
+    """Name the code, beside that of scikit-learn, that a file wants to import."""
+    from skops import io as skops
+
+    return set(skops.get_untrusted_types(data=data)) - _base()
+
+
+def _check_nodes(data: bytes) -> set[str]:
+    """Refuse nodes that save never writes; name the compiled ones."""
+    members = read_members(io.BytesIO(data), _MEMBERS)
+    schema = parse_json(members[_SCHEMA], _SCHEMA)
+    if schema.get("protocol") != _protocol():
+        raise ValueError(
+            f"its scikit-learn part has skops protocol {schema.get('protocol')!r}; this skops "
+            f"reads {_protocol()}."
+        )
+    compiled = set()
+    for node in _nodes(schema):
+        kind, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
+        if kind in _COMPILED or name in _COMPILED_CLASSES:
+            compiled.add(name)
+        elif kind == "NdArrayNode":
+            _check_array(node)
+        elif kind not in _AUDITED and name not in _NODES.get(kind, ()):
+            raise ValueError(f"it has a {kind} of {name}, which sn.save never writes.")
+    return compiled
+
+
+def _check_array(node: dict[str, Any]) -> None:
+    """Refuse an array of a class that is neither an array nor a number."""
+    kind = getattr(np, str(node.get("__class__")), None)
+    fits = isinstance(kind, type) and issubclass(kind, np.generic | np.ndarray)
+    if node.get("__module__") != "numpy" or not fits or kind is np.memmap:
+        raise ValueError(f"it has an array of class {node.get('__class__')!r}.")
+
+
+def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every node of what skops wrote."""
+    waiting: list[Any] = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            if "__loader__" in node:
+                yield node
+
+
+@functools.cache
+def _protocol() -> int:
+    """Ask skops which protocol it writes."""
+    from skops import io as skops
+
+    members = read_members(io.BytesIO(skops.dumps(None)), _MEMBERS)
+    return int(parse_json(members[_SCHEMA], _SCHEMA)["protocol"])
+
+
+def _check_importable(name: str) -> None:
+    """Refuse to save what no other program could import."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = module != "__main__" and hasattr(importlib.import_module(module), attribute)
+    except ImportError:
+        found = False
+    if not found:
+        raise ValueError(
+            f"{name} cannot be imported by another program, so it cannot be saved without "
+            "pickle. Define it at the top level of a module of its own: no lambda, no local "
+            "class, nothing in __main__."
+        )
+
+
+@functools.cache
+def _base() -> frozenset[str]:
+    """Name what searches, calibration and pipelines consist of, beside public estimators."""
+    scorers = metrics._scorer
+    kinds = [
+        *(Part, Bunch, np.dtype, np.ma.MaskedArray, compose.make_column_selector),
+        *(scorers._Scorer, scorers._PassthroughScorer, scorers._MultimetricScorer),
+        *(scorers._CurveScorer, calibration._CalibratedClassifier),
+        *(calibration._SigmoidCalibration, calibration._TemperatureScaling),
+        *(getattr(model_selection, name) for name in _SPLITTERS.split()),
+        *(metrics.get_scorer(name)._score_func for name in metrics.get_scorer_names()),
+    ]
+    return frozenset(f"{kind.__module__}.{kind.__name__}" for kind in kinds)
+
+
+_SPLITTERS = """
+    GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut LeaveOneOut LeavePGroupsOut LeavePOut
+    PredefinedSplit RepeatedKFold RepeatedStratifiedKFold ShuffleSplit StratifiedGroupKFold
+    StratifiedKFold StratifiedShuffleSplit TimeSeriesSplit
+"""

@@ -1,0 +1,183 @@
+"""Telling one fit from another: a hash of parameters, functions, modules and rows.
+
+What is equal has the same hash in every process and on every machine. Nothing is pickled: an
+object is taken apart as pickle would take it apart, and its parts are hashed.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sklearnish.data._dataset import Dataset
+
+_PIECE_BYTES = 2**24
+"""Rows in memory are hashed so many bytes at a time."""
+
+
+def fingerprint(*values: Any) -> str:
+    """Hash values: 32 hexadecimal digits.
+
+    Classes and functions count by their import path; those that have none, or one in
+    ``__main__``, also by what they are compiled to. Numbers count by their values, objects by
+    the state that pickle would store.
+
+    Raises
+    ------
+    TypeError
+        If something cannot be taken apart, such as an open file.
+    """
+    hasher = _Hasher()
+    hasher.add(values)
+    return hasher.hexdigest()
+
+
+def fingerprint_of_rows(dataset: Dataset) -> str:
+    """Hash what a view delivers: rows, columns, labels, weights and functions.
+
+    Rows in memory count by their numbers, which takes a pass over them; those of files by path,
+    size and time of change, and by their row numbers.
+    """
+    hasher = _Hasher()
+    hasher.add(dataset.target)
+    hasher.add(dataset.weight)
+    hasher.add([dataset.transforms, str(dataset._dtype), dataset._names])
+    if dataset.source.in_memory:
+        _add_numbers(hasher, dataset)
+    else:
+        hasher.add([dataset._rows, dataset._picked, dataset._constants])
+        state: Any = dataset.source.__getstate__()
+        # A path may be spelt in more than one way; the manifests have it in full.
+        hasher.add([type(dataset.source), {k: v for k, v in state.items() if k != "name"}])
+    return hasher.hexdigest()
+
+
+def _add_numbers(hasher: "_Hasher", dataset: Dataset) -> None:
+    """Read the rows as they are stored, a piece at a time."""
+    stored = replace(dataset.without_target(), _transforms=())
+    step = max(1, _PIECE_BYTES // stored.row_nbytes)
+    for start in range(0, len(stored), step):
+        hasher.add(stored.read(np.arange(start, min(start + step, len(stored)))).X)
+
+
+class _Hasher:
+    """Feeds values to a hash function, each with its kind and length."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._open: list[int] = []  # objects that are being taken apart
+
+    def hexdigest(self) -> str:
+        """Return the hash of what was added."""
+        return self._digest.hexdigest()
+
+    def add(self, value: Any) -> None:
+        """Add a value of any kind."""
+        if isinstance(value, np.generic):
+            value = value.item()
+        if value is None or isinstance(value, bool | int | float | complex | str):
+            self._raw(type(value).__name__, str(value).encode("utf-8", "surrogatepass"))
+        elif isinstance(value, bytes | bytearray):
+            self._raw("bytes", value)
+        elif id(value) in self._open:
+            self._raw("again", b"%d" % self._open[::-1].index(id(value)))
+        else:
+            self._open.append(id(value))
+            self._add_parts(value)
+            self._open.pop()
+
+    def _raw(self, kind: str, data: bytes | bytearray) -> None:
+        """Add bytes."""
+        self._digest.update(f"{kind} {len(data)}:".encode())
+        self._digest.update(data)
+
+    def _add_parts(self, value: Any) -> None:
+        """Add what consists of something else."""
+        if isinstance(value, Tensor):
+            value = value.detach()
+            self._add_array("tensor", as_bytes(value), (value.dtype, *value.shape))
+        elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            self._add_rows(value)
+        elif isinstance(value, np.ndarray):
+            self._add_all("objects", [value.shape, *value.ravel().tolist()])
+        elif isinstance(value, list | tuple | range):
+            self._add_all(type(value).__name__, value)
+        elif isinstance(value, Mapping) and type(value).__module__ in ("builtins", "collections"):
+            self._add_all("dict", (part for item in value.items() for part in item))
+        elif isinstance(value, set | frozenset):
+            self._add_all("set", sorted(fingerprint(item) for item in value))
+        elif isinstance(value, type | FunctionType | ModuleType | CodeType):
+            self._add_named(value)
+        else:
+            self._add_object(value)
+
+    def _add_all(self, kind: str, values: Iterable[Any]) -> None:
+        """Add the parts of a container."""
+        self._raw("begin", kind.encode())
+        for value in values:
+            self.add(value)
+        self._raw("end", b"")
+
+    def _add_rows(self, array: npt.NDArray[Any]) -> None:
+        """Add an array, a piece at a time: it may be a memory map, or not contiguous."""
+        self._raw("array", f"{array.dtype.str} {array.shape}".encode())
+        step = (
+            max(1, _PIECE_BYTES * max(1, len(array)) // max(1, array.nbytes)) if array.ndim else 1
+        )
+        for start in range(0, len(array), step) if array.ndim else [0]:
+            piece = array[start : start + step] if array.ndim else array
+            self._digest.update(np.ascontiguousarray(piece).tobytes())
+
+    def _add_array(self, kind: str, data: npt.NDArray[np.uint8], about: tuple[Any, ...]) -> None:
+        """Add the bytes of a tensor."""
+        self._raw(kind, repr(about).encode())
+        self._digest.update(data)  # type: ignore[arg-type]
+
+    def _add_named(self, value: Any) -> None:
+        """Add a class, function or module by its import path, or code."""
+        if isinstance(value, CodeType):
+            names = (value.co_names, value.co_varnames, value.co_freevars)
+            self._add_all("code", [value.co_code, value.co_consts, *names])
+            return
+        module = getattr(value, "__module__", "")
+        name = getattr(value, "__qualname__", value.__name__)
+        self._raw("name", f"{module}:{name}".encode())
+        if module != "__main__" and "<" not in name:
+            return
+        if isinstance(value, FunctionType):
+            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+            defaults = (value.__defaults__, value.__kwdefaults__)
+            self._add_all("function", [value.__code__, defaults, cells])
+        elif isinstance(value, type):
+            methods = (part for part in vars(value).values() if isinstance(part, FunctionType))
+            self._add_all("class", [value.__bases__, *methods])
+
+    def _add_object(self, value: Any) -> None:
+        """Add an object as pickle would take it apart."""
+        try:
+            parts = value.__reduce_ex__(4)
+        except Exception as error:  # the object's own code: anything can come
+            raise TypeError(
+                f"{type(value).__qualname__} cannot be told from another one, so a fit that was "
+                f"interrupted cannot be recognised by it ({error}). Leave checkpoint_dir=None, or "
+                "pass something that can be pickled."
+            ) from error
+        if isinstance(parts, str):
+            self._raw("name", f"{getattr(value, '__module__', '')}:{parts}".encode())
+            return
+        plain = [list(part) if hasattr(part, "__next__") else part for part in parts[:5]]
+        self._add_all("object", plain)
+
+
+def as_bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:
+    """View the numbers of a tensor as bytes, in their order."""
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"a tensor of layout {tensor.layout} cannot be stored; pass a dense one.")
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy()

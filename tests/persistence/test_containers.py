@@ -1,0 +1,385 @@
+"""Our estimators within scikit-learn's, through skops."""
+
+import io
+import json
+import re
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
+from sklearn.ensemble import RandomForestClassifier, StackingClassifier, VotingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    RandomizedSearchCV,
+    StratifiedKFold,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from skops.io import _general
+
+import sklearnish as sn
+from tests.estimators.common import TwoLayers, classification, regression
+from tests.persistence.common import FAST, TWO_LAYERS, edited, names, rewritten, zipped
+
+
+def _clf(**params):
+    return sn.TorchClassifier(**{**FAST, "max_epochs": 1, **params})
+
+
+def _frame():
+    X, y = names()
+    frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(10)])
+    return frame.assign(kind=np.where(X[:, 0] > 0, "up", "down")), y
+
+
+def _column_transformer():
+    return ColumnTransformer(
+        [
+            ("text", OneHotEncoder(sparse_output=False), ["kind"]),
+            ("numbers", StandardScaler(), make_column_selector(dtype_include="number")),
+        ],
+        remainder="passthrough",
+    )
+
+
+MODELS = {
+    "pipeline": (make_pipeline(StandardScaler(), _clf()), names()),
+    "columns": (make_pipeline(_column_transformer(), _clf()), _frame()),
+    "union": (
+        make_pipeline(
+            FeatureUnion([("a", SimpleImputer()), ("b", FunctionTransformer(np.exp))]), _clf()
+        ),
+        names(),
+    ),
+    "grid": (GridSearchCV(_clf(), {"batch_size": [32, 64], "lr": [0.01]}, cv=2), names()),
+    "grid of pipelines": (
+        GridSearchCV(
+            Pipeline([("scale", StandardScaler()), ("clf", _clf())]),
+            {"clf": [_clf(), _clf(lr=0.1)], "scale": ["passthrough", StandardScaler()]},
+            cv=StratifiedKFold(2),
+            scoring=["accuracy", "f1_macro"],
+            refit="accuracy",
+        ),
+        names(),
+    ),
+    "scorer": (
+        GridSearchCV(_clf(), {"lr": [0.01]}, scoring="roc_auc_ovr", cv=2),
+        names(),
+    ),
+    "random": (
+        RandomizedSearchCV(_clf(), {"lr": [0.1, 0.01]}, n_iter=2, cv=2, random_state=0),
+        names(),
+    ),
+    "calibrated": (CalibratedClassifierCV(_clf(), cv=2), names()),
+    "isotonic": (CalibratedClassifierCV(_clf(), cv=2, method="isotonic"), names()),
+    "voting": (
+        VotingClassifier(
+            [("a", _clf()), ("b", make_pipeline(StandardScaler(), _clf(lr=0.1)))], voting="soft"
+        ),
+        names(),
+    ),
+    "stacking": (
+        StackingClassifier([("a", _clf())], final_estimator=LogisticRegression(), cv=2),
+        names(),
+    ),
+    "rest": (OneVsRestClassifier(_clf()), names()),
+    "threshold": (FixedThresholdClassifier(_clf(), threshold=0.6), classification(classes=2)),
+    "outputs": (
+        MultiOutputClassifier(_clf()),
+        (names()[0], np.stack([names()[1], names()[1][::-1]], 1)),
+    ),
+    "target": (
+        TransformedTargetRegressor(
+            sn.TorchRegressor(**FAST), func=np.log, inverse_func=np.exp, check_inverse=False
+        ),
+        (regression()[0], np.abs(regression()[1]) + 1),
+    ),
+    "none of ours": (make_pipeline(StandardScaler(), LogisticRegression()), names()),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_predicts_as_before(name, tmp_path):
+    model, (X, y) = MODELS[name]
+    model.fit(X, y)
+    sn.save(model, tmp_path / "a.sn")
+    loaded = sn.load(tmp_path / "a.sn")
+    for method in ("predict", "predict_proba"):
+        if hasattr(model, method):
+            np.testing.assert_array_equal(getattr(loaded, method)(X), getattr(model, method)(X))
+    assert loaded.score(X, y) == model.score(X, y)
+    assert _shown(loaded) == _shown(model)
+
+
+def _shown(model):
+    """Show a model without the addresses of its objects that have no repr of their own."""
+    return re.sub(r" at 0x[0-9a-fA-F]+>", ">", repr(model))
+
+
+def test_results_of_a_search_come_back(tmp_path):
+    model, (X, y) = MODELS["grid of pipelines"]
+    model.fit(X, y)
+    sn.save(model, tmp_path / "a.sn")
+    loaded = sn.load(tmp_path / "a.sn")
+    assert loaded.best_index_ == model.best_index_
+    for key, values in model.cv_results_.items():
+        if "param" not in key:
+            np.testing.assert_array_equal(loaded.cv_results_[key], values)
+    assert [type(clf) for clf in loaded.cv_results_["param_clf"]] == [sn.TorchClassifier] * 4
+    assert repr(loaded.best_estimator_) == repr(model.best_estimator_)
+
+
+def test_an_estimator_in_two_places_stays_one(tmp_path):
+    model, (X, y) = MODELS["voting"]
+    model.fit(X, y)
+    sn.save(model, tmp_path / "a.sn")
+    loaded = sn.load(tmp_path / "a.sn")
+    assert loaded.named_estimators_["a"] is loaded.estimators_[0]
+
+
+def test_a_search_that_was_not_fitted_can_be(tmp_path):
+    search = GridSearchCV(_clf(), {"module": [None, TwoLayers], "module_params": [None]}, cv=2)
+    sn.save(search, tmp_path / "a.sn")
+    with pytest.raises(ValueError, match=r"pass trusted=\['tests.estimators.common.TwoLayers'\]"):
+        sn.load(tmp_path / "a.sn")
+    loaded = sn.load(tmp_path / "a.sn", [TWO_LAYERS])
+    X, y = names()
+    assert loaded.fit(X, y).best_params_ == search.fit(X, y).best_params_
+
+
+def test_the_model_itself_is_left_as_it_was(tmp_path):
+    model = make_pipeline(StandardScaler(), _clf()).fit(*names())
+    clf = model[-1]
+    sn.save(model, tmp_path / "a.sn")
+    assert model[-1] is clf
+
+
+def test_the_results_of_a_search_are_left_as_they_were(tmp_path):
+    model, (X, y) = MODELS["grid of pipelines"]
+    model.fit(X, y)
+    tried = model.cv_results_["param_clf"].tolist()
+    sn.save(model, tmp_path / "a.sn")
+    assert all(a is b for a, b in zip(model.cv_results_["param_clf"], tried, strict=True))
+
+
+def test_masked_entries_stay_masked(tmp_path):
+    grids = [{"lr": [0.01]}, {"lr": [0.1], "module_params": [{"hidden": (8,)}]}]
+    model = GridSearchCV(_clf(), grids, cv=2).fit(*names())
+    sn.save(model, tmp_path / "a.sn")
+    loaded = sn.load(tmp_path / "a.sn").cv_results_["param_module_params"]
+    assert loaded.mask.tolist() == [True, False]
+    assert loaded[1] == {"hidden": (8,)}
+
+
+class Doubler(StandardScaler):
+    """A user's transformer."""
+
+
+def test_own_transformers_need_trust(tmp_path):
+    X, y = names()
+    model = make_pipeline(Doubler(), _clf(module=TwoLayers)).fit(X, y)
+    sn.save(model, tmp_path / "a.sn")
+    wanted = [f"{__name__}.Doubler", TWO_LAYERS]
+    with pytest.raises(ValueError, match="pass trusted=") as error:
+        sn.load(tmp_path / "a.sn")
+    assert all(repr(name) in str(error.value) for name in wanted)
+    assert (sn.load(tmp_path / "a.sn", wanted).predict(X) == model.predict(X)).all()
+
+
+def test_compiled_parts_need_trust(tmp_path):
+    X, y = names()
+    forest = RandomForestClassifier(3, random_state=0)
+    model = VotingClassifier([("a", _clf()), ("b", forest)]).fit(X, y)
+    sn.save(model, tmp_path / "a.sn")
+    with pytest.raises(ValueError, match=r"sklearn.tree._tree.Tree"):
+        sn.load(tmp_path / "a.sn")
+    loaded = sn.load(tmp_path / "a.sn", ["sklearn.tree._tree.Tree"])
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+
+
+def test_trees_of_histograms_need_trust_whatever_skops_trusts(tmp_path, monkeypatch):
+    name = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
+    trusted = [*_general.SKLEARN_ESTIMATOR_TYPE_NAMES, name]
+    monkeypatch.setattr(_general, "SKLEARN_ESTIMATOR_TYPE_NAMES", trusted)
+    sn.save(make_pipeline(StandardScaler(), _clf()), tmp_path / "a.sn")
+    module, _, kind = name.rpartition(".")
+    node = {"__class__": kind, "__module__": module, "__loader__": "ObjectNode"}
+    _change_schema(tmp_path / "a.sn", _replace(**node))
+    with pytest.raises(ValueError, match=r"predictor\.TreePredictor"):
+        sn.load(tmp_path / "a.sn")
+
+
+def test_generators_of_another_kind_are_refused(tmp_path):
+    generator = np.random.RandomState(np.random.PCG64(0))
+    step = FunctionTransformer(kw_args={"a": generator})
+    with pytest.raises(ValueError, match="PCG64"):
+        sn.save(make_pipeline(step, _clf()), tmp_path / "a.sn")
+
+
+# Refused when saving
+
+
+def _local():
+    class Local(StandardScaler):
+        pass
+
+    return Local()
+
+
+class Main(StandardScaler):
+    """Stands for a class of the user's script."""
+
+
+Main.__module__ = "__main__"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        FunctionTransformer(lambda X: X),
+        _local(),
+        Main(),
+        FunctionTransformer(np.array([1]).dot),
+        FunctionTransformer(kw_args={"a": io.StringIO()}),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_what_only_pickle_could_save_is_refused(step, tmp_path):
+    with pytest.raises(ValueError, match="without pickle"):
+        sn.save(make_pipeline(step, _clf()), tmp_path / "a.sn")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_pickles_is_refused(tmp_path):
+    model = Pipeline([("a", StandardScaler()), ("b", _clf())], memory=str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match="folder of pickles"):
+        sn.save(model, tmp_path / "a.sn")
+    model.set_params(memory=None)
+    sn.save(model, tmp_path / "a.sn")
+    _change_schema(tmp_path / "a.sn", _set_memory)
+    with pytest.raises(ValueError, match="folder of pickles"):
+        sn.load(tmp_path / "a.sn")
+    assert not (tmp_path / "cache").exists()
+
+
+# A stranger's file
+
+
+def _change_schema(path, change):
+    """Change what skops reads."""
+
+    def edit(data):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        members["schema.json"] = edited(change)(members["schema.json"])
+        return zipped(members)
+
+    return rewritten(path, {"model.skops": edit})
+
+
+def _set_memory(schema):
+    # A node of its own: skops reads another None of the same __id__ only once.
+    schema["content"]["content"]["memory"] = _json("cache")
+
+
+def _replace(**node):
+    """Make a change that puts another node in the place of an attribute."""
+
+    def change(schema):
+        schema["content"]["content"]["verbose"] = node
+
+    return change
+
+
+def _json(value):
+    return {
+        "__class__": "str",
+        "__module__": "builtins",
+        "__loader__": "JsonNode",
+        "content": json.dumps(value),
+        "is_json": True,
+    }
+
+
+def _list(kind, *items, module="builtins", loader="ListNode"):
+    return {"__class__": kind, "__module__": module, "__loader__": loader, "content": list(items)}
+
+
+def _protocol_of_before(schema):
+    schema["protocol"] = 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _replace(__class__="system", __module__="os", __loader__="FunctionNode"),
+        _replace(__class__="system", __module__="os", __loader__="TypeNode"),
+        _replace(__class__="system", __module__="os", __loader__="ObjectNode"),
+        _replace(**_list("system", _json("mkdir exploded"), module="os")),
+        _replace(**_list("eval", _json("1"), loader="TupleNode")),
+        _replace(**_list("doubled", _json("1"), module="tests.persistence.common")),
+        _replace(
+            __class__="system",
+            __module__="os",
+            __loader__="ConstructorFromReduceNode",
+            content=_list("tuple", _json("mkdir exploded"), loader="TupleNode"),
+        ),
+        _replace(
+            __class__="methodcaller",
+            __module__="operator",
+            __loader__="OperatorFuncNode",
+            attrs=_list("tuple", _json("mkdir"), loader="TupleNode"),
+        ),
+        _replace(__class__="this", __module__="this", __loader__="LossNode", __reduce__={}),
+        _replace(__class__="antigravity", __module__="antigravity", __loader__="LossNode"),
+        _replace(__class__="load", __module__="numpy", __loader__="NdArrayNode", type="numpy"),
+        _replace(__class__="memmap", __module__="numpy", __loader__="NdArrayNode", type="numpy"),
+        _replace(__class__="x", __module__="y", __loader__="NothingNode"),
+        _replace(__class__="Memory", __module__="joblib.memory", __loader__="ObjectNode"),
+        _replace(),
+        _protocol_of_before,
+        lambda schema: schema.pop("protocol"),
+    ],
+)
+def test_nodes_that_save_never_writes_are_refused(change, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sn.save(make_pipeline(StandardScaler(), _clf()), tmp_path / "a.sn")
+    _change_schema(tmp_path / "a.sn", change)
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        sn.load(tmp_path / "a.sn", ["tests.persistence.common.doubled"])
+    assert [p.name for p in tmp_path.iterdir()] == ["a.sn"]
+
+
+def test_nothing_is_imported_before_it_is_trusted(tmp_path, monkeypatch):
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    sn.save(make_pipeline(StandardScaler(), _clf()), tmp_path / "a.sn")
+    for loader in ("LossNode", "TreeNode", "ObjectNode", "TypeNode", "FunctionNode"):
+        node = {"__class__": "Evil", "__module__": "evil", "__loader__": loader}
+        _change_schema(tmp_path / "a.sn", _replace(**node))
+        with pytest.raises(ValueError, match="cannot be loaded"):
+            sn.load(tmp_path / "a.sn")
+
+
+def test_the_inner_zip_is_checked_too(tmp_path):
+    sn.save(make_pipeline(StandardScaler(), _clf()), tmp_path / "a.sn")
+    bomb = zipped({"schema.json": b"{}" + b" " * 10**6}, compression=zipfile.ZIP_DEFLATED)
+    for data in (bomb, b"", zipped({"../schema.json": b"{}"})):
+        rewritten(tmp_path / "a.sn", {"model.skops": data})
+        with pytest.raises(ValueError, match=r"compressed|no zip|never writes"):
+            sn.load(tmp_path / "a.sn")
+
+
+def test_a_part_that_is_not_there_is_refused(tmp_path):
+    sn.save(make_pipeline(StandardScaler(), _clf()), tmp_path / "a.sn")
+    rewritten(tmp_path / "a.sn", {"model.json": b'{"estimators": []}'})
+    with pytest.raises(ValueError, match="IndexError"):
+        sn.load(tmp_path / "a.sn")
