@@ -1,0 +1,91 @@
+"""on_bad_rows="skip": a fit without the bad rows, which are counted and listed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import sklearnish as sn
+from tests.data.test_bad_rows import damaged_group, pictures  # noqa: F401 - fixtures
+from tests.estimators.common import classification
+
+X, Y = classification(200)
+BAD = [5, 60, 61, 199]
+
+
+def spoilt():
+    rows = X.copy()
+    rows[BAD, 2] = np.nan
+    return rows
+
+
+def good():
+    return np.delete(X, BAD, axis=0), np.delete(Y, BAD)
+
+
+def params(**more):
+    return {"max_epochs": 2, "random_state": 0, "early_stopping": True, **more}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [np.asarray, pd.DataFrame, sn.as_dataset, torch.from_numpy, np.ndarray.tolist],
+    ids=["array", "frame", "Dataset", "tensor", "list"],
+)
+def test_the_fit_is_that_of_the_good_rows(make):
+    clf = sn.TorchClassifier(**params(on_bad_rows="skip"))
+    with pytest.warns(UserWarning, match="4 rows are left out") as caught:
+        clf.fit(make(spoilt()), Y, sample_weight=np.ones(200))
+    assert len(caught) == 1
+    rows, labels = good()
+    wanted = sn.TorchClassifier(**params()).fit(rows, labels, sample_weight=np.ones(196))
+    np.testing.assert_array_equal(clf.predict_proba(rows), wanted.predict_proba(rows))
+    report = clf.pipeline_report_
+    assert report.n_skipped == 4
+    assert len(report.skipped) == 3  # neighbours together
+    assert [int(name.split()[1]) for name in report.skipped] == [5, 60, 199]
+    assert "row 60 of" in str(report)
+
+
+def test_by_default_they_are_an_error_and_predictions_never_skip():
+    with pytest.raises(ValueError, match="NaN"):
+        sn.TorchClassifier(**params()).fit(sn.as_dataset(spoilt()), Y)
+    clf = sn.TorchClassifier(**params(on_bad_rows="skip")).fit(X, Y)
+    assert (clf.pipeline_report_.n_skipped, clf.pipeline_report_.skipped) == (0, ())
+    for rows in (spoilt(), spoilt().tolist(), sn.as_dataset(spoilt())):
+        with pytest.raises(ValueError, match="NaN"):
+            clf.predict(rows)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_damaged_files(pictures, damaged_group, num_workers):  # noqa: F811
+    for ds, count in ((pictures, 2), (damaged_group, 25)):
+        module = {"module": torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(2))}
+        options = module if ds is pictures else {}
+        clf = sn.TorchClassifier(num_workers=num_workers, **params(max_epochs=1), **options)
+        with pytest.raises(ValueError, match="cannot be"):
+            clf.fit(ds)
+        clf.set_params(on_bad_rows="skip")
+        with pytest.warns(UserWarning, match=f"{count} rows are left out"):
+            clf.fit(ds)
+        assert clf.pipeline_report_.n_skipped == count
+        assert np.isfinite(clf.loss_)
+
+
+def test_validation_rows_and_partial_fit():
+    clf = sn.TorchClassifier(**params(on_bad_rows="skip"))
+    with pytest.warns(UserWarning, match="8 rows are left out"):
+        clf.fit(spoilt(), Y, X_val=sn.as_dataset(spoilt()), y_val=Y)
+    with pytest.warns(UserWarning, match="4 rows are left out"):
+        clf.partial_fit(spoilt(), Y)
+    assert clf.n_iter_ == 3
+
+
+def test_nothing_left_is_an_error():
+    with pytest.raises(ValueError, match=r"All 200 rows .* are damaged, NaN or infinite"):
+        sn.TorchClassifier(on_bad_rows="skip").fit(np.full_like(X, np.nan), Y)
+
+
+def test_a_regressor():
+    with pytest.warns(UserWarning, match="4 rows are left out"):
+        sn.TorchRegressor(**params(on_bad_rows="skip")).fit(spoilt(), X[:, 0])

@@ -1,0 +1,100 @@
+"""isolate=True: a fit in a process of its own."""
+
+import os
+import signal
+import warnings
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import GridSearchCV
+
+import sklearnish as sn
+from tests.estimators.common import classification
+
+X, Y = classification(120)
+
+
+class Fragile(torch.nn.Module):
+    """Ends its process, in training, in one way or another."""
+
+    def __init__(self, in_features, out_features, way="none"):
+        super().__init__()
+        self.way, self.linear = way, torch.nn.Linear(in_features, out_features)
+
+    def forward(self, X):
+        if self.training and self.way.startswith("SIG"):
+            os.kill(os.getpid(), getattr(signal, self.way))
+        if self.training and self.way == "exit":
+            os._exit(3)
+        if self.training and self.way == "error":
+            raise ZeroDivisionError("by the module")
+        if self.training and self.way == "warning":
+            warnings.warn("of the module", UserWarning, stacklevel=1)
+        return self.linear(X)
+
+
+def classifier(way="none", **params):
+    return sn.TorchClassifier(
+        Fragile, module_params={"way": way}, max_epochs=2, random_state=0, **params
+    )
+
+
+def children():
+    found = psutil.Process().children(recursive=True)
+    return [c for c in found if "tracker" not in " ".join(c.cmdline())]
+
+
+def test_learns_the_same():
+    options = {"early_stopping": True, "batch_size": 16}
+    here = classifier(**options).fit(X, Y)
+    there = classifier(isolate=True, **options).fit(sn.as_dataset(X), Y)
+    np.testing.assert_array_equal(here.predict_proba(X), there.predict_proba(X))
+    assert set(vars(here)) == set(vars(there))
+    assert type(there.module_) is Fragile
+    assert here.partial_fit(X, Y).loss_ == there.partial_fit(X, Y).loss_
+    assert not children()
+
+
+@pytest.mark.parametrize(
+    ("way", "text"),
+    [
+        ("SIGKILL", "SIGKILL"),
+        pytest.param("SIGSEGV", "SIGSEGV", marks=pytest.mark.slow),
+        pytest.param("exit", r"\(3\)", marks=pytest.mark.slow),
+    ],
+)
+def test_what_kills_it_is_an_error_here(way, text):
+    clf = classifier(way, isolate=True)
+    with pytest.raises(ChildProcessError, match=text):
+        clf.fit(X, Y)
+    assert not hasattr(clf, "net_")
+    assert not children()
+
+
+@pytest.mark.slow
+def test_errors_and_warnings_come_through():
+    with pytest.raises(ZeroDivisionError, match="by the module"):
+        classifier("error", isolate=True).fit(X, Y)
+    with pytest.warns(UserWarning, match="of the module"):
+        classifier("warning", isolate=True).fit(X, Y)
+
+
+def test_a_search_goes_on():
+    search = GridSearchCV(
+        classifier(isolate=True),
+        {"module__way": ["none", "SIGKILL"]},
+        cv=2,
+        error_score=np.nan,
+    )
+    with (
+        pytest.warns(FitFailedWarning, match=r"(?s)2 fits failed.*ChildProcessError"),
+        pytest.warns(UserWarning, match="non-finite"),
+    ):
+        search.fit(X, Y)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).tolist() == [True, False]
+    assert search.best_params_ == {"module__way": "none"}
+    assert search.predict(X).shape == (120,)
