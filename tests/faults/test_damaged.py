@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import sklearnish as sn
 from tests.faults import _data
@@ -21,6 +22,18 @@ OPEN = [
         "Parquet",
         "ValueError",
         "an error, or other values: only a checksum can tell. Write with write_page_checksum=True",
+    ),
+    Cell(
+        "a row with missing or extra fields, on_bad_rows='skip'",
+        "CSV",
+        "the row is left out and listed",
+        "scan_csv refuses the file, before there is an estimator",
+    ),
+    Cell(
+        "a damaged row group, on_bad_rows='skip'",
+        "Parquet, row groups larger than a window",
+        "its rows are left out and listed",
+        "ValueError: such files are copied into the cache, and a damaged one cannot be",
     ),
     Cell(
         "a bit flipped in numbers",
@@ -197,3 +210,24 @@ def test_a_truncated_copy_of_a_csv(tmp_path, cell, share):
     fails(here, lambda: sn.scan_csv(tmp_path / "a.csv"), re.escape(str(path)), "Delete it")
     path.unlink()
     assert len(sn.scan_csv(tmp_path / "a.csv")) == _data.ROWS
+
+
+SKIPPED = "left out, counted and listed; the fit is that of the other rows"
+
+
+@pytest.mark.parametrize("num_workers", WORKERS)
+def test_damaged_pictures_are_skipped(tmp_path, cell, num_workers):
+    here = cell("damaged pictures, on_bad_rows='skip'", "images in folders", SKIPPED)
+    _, path = _data.scan("images in folders", tmp_path)
+    path.write_bytes(path.read_bytes()[:40])
+    ds = sn.scan_images(tmp_path)
+    rows = np.delete(np.arange(len(ds)), 48 + 7)
+    settings = {"max_epochs": 2, "batch_size": 16, "num_workers": num_workers, "random_state": 0}
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+    clf = sn.TorchClassifier(module, on_bad_rows="skip", **settings)
+    with pytest.warns(UserWarning, match="1 row is left out"):
+        clf.fit(ds)
+    other = sn.TorchClassifier(module, **settings).fit(ds[rows])
+    assert all(map(torch.equal, clf.module_.parameters(), other.module_.parameters()))
+    assert clf.pipeline_report_.skipped == (ds.source.row_name(48 + 7),)
+    here.found = "1 row is left out and listed; the weights are equal, bit for bit"
