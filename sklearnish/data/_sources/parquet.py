@@ -26,6 +26,10 @@ _LARGE_GROUP = 2**26
 
 _BATCH_ROWS = 16_384
 
+_HEAD, _HEAD_GROUP = 16, 2**22
+"""A row group of more bytes, of which less than this share is wanted, from its beginning, is not
+read to its end: so the row on which a module is tried."""
+
 
 class ParquetSource(Source):
     """One table in one or many Parquet files.
@@ -99,11 +103,13 @@ class ParquetSource(Source):
     def _pick(self, block: int, local: IntArray, columns: Sequence[str]) -> Iterator[Any]:
         """Yield tables of some rows of a row group; a large one is neither held nor read whole."""
         n_rows = int(self.blocks[block + 1] - self.blocks[block])
-        if n_rows * self.row_nbytes(columns) <= _LARGE_GROUP:
+        nbytes = n_rows * self.row_nbytes(columns)
+        at_the_head = int(local[-1]) < n_rows // _HEAD and nbytes > _HEAD_GROUP
+        if nbytes <= _LARGE_GROUP and not at_the_head:
             yield _arrow.pick(self._read_block(block, columns), local)
             return
-        start = 0
-        for batch in self._batches(block, columns):
+        start, most = 0, int(local[-1]) + 1 if at_the_head else _BATCH_ROWS
+        for batch in self._batches(block, columns, most):
             stop = start + batch.num_rows
             inside = local[np.searchsorted(local, start) : np.searchsorted(local, stop)]
             if len(inside):
@@ -173,13 +179,15 @@ class ParquetSource(Source):
         for block in range(len(self.blocks) - 1):
             yield from self._batches(block, columns)
 
-    def _batches(self, block: int, columns: Sequence[str]) -> Iterator[Any]:
-        """Yield record batches of one row group."""
+    def _batches(
+        self, block: int, columns: Sequence[str], most: int | None = None
+    ) -> Iterator[Any]:
+        """Yield record batches of one row group, of at most so many rows."""
         self.blocks_read += 1
-        n_rows = 0
+        n_rows, most = 0, min(most or _BATCH_ROWS, _BATCH_ROWS)
         # A handle of its own: a half-read one must not meet another reader.
         with self._watched(block) as (file, group), _open(file, buffer_size=1 << 20) as handle:
-            batches = handle.iter_batches(_BATCH_ROWS, [group], list(columns), use_threads=False)
+            batches = handle.iter_batches(most, [group], list(columns), use_threads=False)
             for batch in batches:
                 self._manifests[self._block_file[block]].check()
                 n_rows += batch.num_rows

@@ -99,6 +99,16 @@ def test_a_large_row_group_is_not_read_to_its_end(many, monkeypatch):
     assert (source.blocks_read, source.rows_read) == (2, 20 + 10)
 
 
+def test_of_the_beginning_of_a_row_group_the_rest_is_not_read(many, monkeypatch):
+    monkeypatch.setattr(parquet, "_HEAD_GROUP", 0)
+    folder, frame = many
+    source = ParquetSource(folder)
+    check_equal(source, frame, [0, 0, 2, 64, 65, 200])
+    source = ParquetSource(folder)
+    source.read(np.array([0, 0, 2, 64]), ["x"])
+    assert (source.blocks_read, source.rows_read) == (2, 3 + 1)
+
+
 def test_iter_batches_keeps_the_order(many, monkeypatch):
     monkeypatch.setattr(parquet, "_BATCH_ROWS", 10)
     folder, frame = many
