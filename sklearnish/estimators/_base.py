@@ -274,6 +274,8 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
                         if net.go_back():
                             self._finish(net, loader.report())
                         raise
+                    finally:
+                        net.kept_ = None
                 report = loader.report()
                 checkpoints.finish(net, report)
             self._finish(net, report)

@@ -160,7 +160,6 @@ class Net(NeuralNet):
                 self._keep()
                 if epoch < epochs:
                     checkpoints.end_epoch(self, stopping)
-        self.kept_ = None
         self.best_epoch_ = len(self.history)
         if stopping is not None:
             self.best_epoch_ = stopping.restore(self.module_)

@@ -96,7 +96,7 @@ def run(size: str) -> Result:
         "one epoch, `refit=False`, beside 18 plain fits of `ds[train]`, each scored on `ds[test]`.",
         [table(header, counted, "**rows read per fold**")],
         [
-            Bar("search, time of its 18 fits and scores", whole.median, str(whole), at_most=1.15),
+            Bar("search, time of its 18 fits and scores", whole.median, str(whole), at_most=1.10),
             Bar(
                 "rows read by a fit, and to try the module on one, of those in its row groups",
                 surplus,
