@@ -6,6 +6,7 @@ import json
 import re
 import warnings
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import IO, Any
 
@@ -97,6 +98,18 @@ def parse_json(data: bytes, name: str) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise ValueError(f"its {name} holds no JSON object.")
     return parsed
+
+
+def objects_in(parsed: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object anywhere in parsed JSON, which may be nested deeply."""
+    waiting = [parsed]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            yield node
 
 
 def _hashes(members: dict[str, bytes]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 
 from sklearnish.estimators._base import TorchEstimator
-from sklearnish.persistence._archive import parse_json, read_members
+from sklearnish.persistence._archive import objects_in, parse_json, read_members
 from sklearnish.persistence._trust import Trust
 from sklearnish.persistence._values import check_random_state
 
@@ -207,15 +207,7 @@ def _check_array(node: dict[str, Any]) -> None:
 
 def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield every node of what skops wrote."""
-    waiting: list[Any] = [schema]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            waiting += node.values()
-            if "__loader__" in node:
-                yield node
+    return (node for node in objects_in(schema) if "__loader__" in node)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sklearnish import estimators
+from sklearnish.persistence._archive import objects_in
 
 _LAYERS = """
     AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d
@@ -142,11 +143,5 @@ def _dotted(name: str) -> str:
 
 def _names_in(model: Any) -> Iterator[str]:
     """Yield the names of code anywhere in parsed JSON."""
-    waiting = [model]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            waiting += node.values()
-            yield from (str(node[key]) for key in ("$code", "$class") if key in node)
+    for node in objects_in(model):
+        yield from (str(node[key]) for key in ("$code", "$class") if key in node)
