@@ -9,7 +9,7 @@ order that is made once in the cache folder.
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +19,8 @@ from sklearnish.data._cache import rechunk
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._reading import hold_labels
 from sklearnish.data._source import IntArray
+
+FloatArray = npt.NDArray[np.float64]
 
 _BLOCKS = 256
 """Blocks of which a window is a fair sample of any file, to batches of as many rows."""
@@ -71,13 +73,13 @@ def suitable_blocks(dataset: Dataset, window_rows: int, *, shuffled: bool) -> Da
     return _rechunked(dataset, window_rows)
 
 
-def between_share(labels: npt.NDArray[np.float64], bounds: IntArray) -> float:
+def between_share(columns: Iterable[FloatArray], bounds: IntArray) -> float:
     """Compute the share of the labels' variance that lies between blocks (eta squared).
 
     Parameters
     ----------
-    labels : ndarray of float64, shape (n, k)
-        One column per target or class.
+    columns : iterable of ndarray of float64, shape (n,)
+        One per target or class.
     bounds : ndarray of int64
         Offsets of the blocks, none of them empty.
 
@@ -86,12 +88,14 @@ def between_share(labels: npt.NDArray[np.float64], bounds: IntArray) -> float:
     float
         About 1 / (rows per block) for a random order, 1 for a sorted one.
     """
-    sizes = np.diff(bounds)[:, None]
-    means = np.add.reduceat(labels, bounds[:-1], axis=0) / sizes
-    mean = labels.mean(axis=0)
-    total = ((labels - mean) ** 2).mean(axis=0).sum()
-    between = (sizes * (means - mean) ** 2).sum() / len(labels)
-    return float(between / total) if total > 0 else 0.0
+    sizes = np.diff(bounds)
+    between = total = 0.0
+    for labels in columns:
+        mean = labels.mean()
+        means = np.add.reduceat(labels, bounds[:-1]) / sizes
+        between += float((sizes * (means - mean) ** 2).sum())
+        total += float(((labels - mean) ** 2).sum())
+    return between / total if total > 0 else 0.0
 
 
 def _clustered(dataset: Dataset, window_rows: int) -> bool:
@@ -120,7 +124,7 @@ def _largest_share(labels: npt.NDArray[np.generic], bounds: IntArray) -> float:
     return max(shares, default=0.0)
 
 
-def _scores(target: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.float64]]:
+def _scores(target: npt.NDArray[np.generic]) -> Iterator[Iterable[FloatArray]]:
     """One target as numbers: its ranks, and random numbers for each class or range of values.
 
     Ranks show a drift and no outlier hides it. Random numbers show what leaves the mean as it
@@ -129,9 +133,9 @@ def _scores(target: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.float64]
     values, ranks = np.unique(target, return_inverse=True)
     if len(values) == 1:
         return
-    yield ranks[:, None].astype(np.float64)
+    yield [ranks.astype(np.float64)]
     classes = ranks if len(values) <= _CLASSES else ranks * _CLASSES // len(values)
-    yield np.random.default_rng(0).standard_normal((_CLASSES, 8))[classes]
+    yield (numbers[classes] for numbers in np.random.default_rng(0).standard_normal((8, _CLASSES)))
 
 
 def _rechunked(dataset: Dataset, window_rows: int) -> Dataset:

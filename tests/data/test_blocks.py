@@ -236,11 +236,14 @@ def test_a_view_that_fits_a_window_is_shuffled_as_a_whole(tmp_path):
 @given(st.integers(2, 20), st.integers(2, 20))
 def test_between_share_is_one_for_sorted_and_zero_for_equal_blocks(n_blocks, size):
     bounds = np.arange(n_blocks + 1) * size
-    by_block = np.repeat(np.arange(n_blocks), size)[:, None].astype(float)
-    within = np.tile(np.arange(size), n_blocks)[:, None].astype(float)
-    assert between_share(by_block, bounds) == pytest.approx(1)
-    assert between_share(within, bounds) == pytest.approx(0)
-    assert between_share(np.ones((len(within), 1)), bounds) == 0
+    by_block = np.repeat(np.arange(n_blocks), size).astype(float)
+    within = np.tile(np.arange(size), n_blocks).astype(float)
+    assert between_share([by_block], bounds) == pytest.approx(1)
+    assert between_share([within], bounds) == pytest.approx(0)
+    assert between_share([np.ones(len(within))], bounds) == 0
+    assert between_share([by_block, within], bounds) == pytest.approx(
+        by_block.var() / (by_block.var() + within.var())
+    )
 
 
 def test_labels_that_are_all_the_same_are_in_no_clusters(tmp_path):
