@@ -1,6 +1,7 @@
 """Answers come batch by batch, are those of the module, and cost the memory of the answers."""
 
 import copy
+import itertools
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from sklearnish import TorchClassifier, TorchRegressor, as_dataset, scan_parquet
+from sklearnish.estimators._labels import probabilities
 from tests.estimators.common import classification, regression
 
 
@@ -33,8 +35,25 @@ def test_answers_are_those_of_the_module_bit_for_bit(clf, size):
     clf = copy.copy(clf).set_params(predict_batch_size=size)
     outputs = by_hand(clf, X, size)
     assert np.array_equal(clf.decision_function(X), outputs.numpy())
-    assert np.array_equal(clf.predict_proba(X), outputs.softmax(1).numpy())
+    np.testing.assert_allclose(clf.predict_proba(X), outputs.softmax(1).numpy(), rtol=3e-7)
     assert np.array_equal(clf.predict(X), outputs.argmax(1).numpy())
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 16, 17])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_probabilities_are_those_of_torch_and_the_same_in_every_batch(n_classes, dtype):
+    outputs = 10 * torch.randn(500, n_classes, dtype=dtype)
+    options = {"multilabel": False, "one_logit": False}
+    found = probabilities(outputs, None, **options)
+    torch.testing.assert_close(found, outputs.softmax(1), rtol=8 * torch.finfo(dtype).eps, atol=0)
+    for start, stop in itertools.combinations((0, 1, 7, 8, 63, 499, 500), 2):
+        assert torch.equal(probabilities(outputs[start:stop], None, **options), found[start:stop])
+    assert (
+        probabilities(outputs.log(), None, **options)
+        .isnan()
+        .any(1)
+        .equal(outputs.log().softmax(1).isnan().any(1))
+    )
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
