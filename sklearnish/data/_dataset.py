@@ -381,9 +381,9 @@ class Dataset:
         order = positions if start is None else np.arange(start, start + len(positions))
         address = (seed, epoch, order)
         stored = _reading.read_stored(self, positions, address)
-        batch = _reading.transformed(self, stored, address, augment)
+        batch = _reading.transformed(self, stored, positions, address, augment)
         if finite:
-            check_finite(batch.X, self, positions)
+            check_finite(batch.X, self, positions, (*self._transforms, *augment))
         return batch
 
     def batches(

@@ -1,6 +1,7 @@
 """Finding NaN and infinity in rows that were read, and saying where they are."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,13 +10,16 @@ from torch import Tensor
 from sklearnish.data import _rows
 from sklearnish.data._batch import Features
 from sklearnish.data._source import IntArray
+from sklearnish.data._transforms import Function
 
 if TYPE_CHECKING:
     from sklearnish.data._dataset import Dataset
 
 
-def check_finite(X: Features, dataset: "Dataset", positions: IntArray) -> None:
-    """Raise if features hold NaN or infinity.
+def check_finite(
+    X: Features, dataset: "Dataset", positions: IntArray, functions: Sequence[Function] = ()
+) -> None:
+    """Raise if features hold NaN or infinity, once `functions` have been applied to them.
 
     Raises
     ------
@@ -24,12 +28,18 @@ def check_finite(X: Features, dataset: "Dataset", positions: IntArray) -> None:
     """
     if isinstance(X, dict):
         for name, tensor in X.items():
-            _check_tensor(tensor, dataset, positions, f"key {name!r}")
+            _check_tensor(tensor, dataset, positions, f"key {name!r}", functions)
     else:
-        _check_tensor(X, dataset, positions, "")
+        _check_tensor(X, dataset, positions, "", functions)
 
 
-def _check_tensor(X: Tensor, dataset: "Dataset", positions: IntArray, where: str) -> None:
+def _check_tensor(
+    X: Tensor,
+    dataset: "Dataset",
+    positions: IntArray,
+    where: str,
+    functions: Sequence[Function],
+) -> None:
     """Add everything up, which is quick, and look closer only if the sum is not finite."""
     if not X.is_floating_point() or math.isfinite(X.sum()):
         return
@@ -40,10 +50,12 @@ def _check_tensor(X: Tensor, dataset: "Dataset", positions: IntArray, where: str
     kind = "NaN" if bool(X[(row, *column)].isnan()) else "infinity"
     source = dataset.source
     stored = int(_rows.take(dataset._rows, positions[row : row + 1])[0])
+    after = f" after {', '.join(f.name for f in functions)}" if functions else ""
+    made = " Or such a function makes it of finite numbers." if functions else ""
     raise ValueError(
         f"Input X contains {kind}: {where or _column_name(dataset, column)}, "
-        f"{source.row_name(stored)}. Fill it in (for example ds.map_batches(torch.nan_to_num)), "
-        "impute it first, or leave out such rows."
+        f"{source.row_name(stored)}{after}. Fill it in (for example "
+        "ds.map_batches(torch.nan_to_num)), impute it first, or leave out such rows." + made
     )
 
 

@@ -83,10 +83,11 @@ class Reader:
         address = (self._seed, fetch.epoch, places)
         stored = read_stored(self._dataset, fetch.positions, address, self._buffers.empty)
         read = time.perf_counter()
-        batch = transformed(self._dataset, stored, address, self._augment)
+        batch = transformed(self._dataset, stored, fetch.positions, address, self._augment)
         transform = time.perf_counter() - read if batch is not stored else 0.0
         if self._finite:
-            check_finite(batch.X, self._dataset, fetch.positions)
+            functions = (*self._dataset.transforms, *self._augment)
+            check_finite(batch.X, self._dataset, fetch.positions, functions)
         seconds = time.perf_counter() - begun - transform
         return Fetched(batch, cost_of(seconds, transform, nbytes(stored)))
 

@@ -58,14 +58,23 @@ def read_stored(
 
 
 def transformed(
-    dataset: "Dataset", stored: Batch, address: Address, augment: tuple[Any, ...]
+    dataset: "Dataset",
+    stored: Batch,
+    positions: IntArray,
+    address: Address,
+    augment: tuple[Any, ...],
 ) -> Batch:
     """Apply the functions of rows, those of the view first."""
     functions = (*dataset._transforms, *augment)
     if not functions:
         return stored
     seed, epoch, places = address
-    X = apply_rows(functions, stored.X, seed=seed, epoch=epoch, positions=places)
+
+    def name_row(i: int) -> str:
+        row = _rows.take(dataset._rows, positions[i : i + 1])[0]
+        return dataset.source.row_name(int(row))
+
+    X = apply_rows(functions, stored.X, seed=seed, epoch=epoch, positions=places, name_row=name_row)
     return Batch(X, stored.y, stored.weight)
 
 

@@ -6,10 +6,11 @@ epoch's order): whichever process runs a function, on whichever chunk, draws the
 """
 
 import functools
+import importlib
 import inspect
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +91,26 @@ class PerBatch(Function):
         super().__post_init__()
         object.__setattr__(self, "takes_y", _takes_y(self.f))
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Travel under the name of the function that ``@per_batch`` took the place of.
+
+        Not in ``__main__``, whose functions joblib sends by what they are compiled to.
+        """
+        module = getattr(self.f, "__module__", None)
+        path = module, getattr(self.f, "__qualname__", "")
+        if module != "__main__" and _named(*path) is self:
+            return _named, path
+        return super().__reduce_ex__(protocol)
+
+
+def _named(module: str | None, name: str) -> Any:
+    """Look up what a module has under a name, None if there is nothing."""
+    if module is None:
+        return None
+    with suppress(ImportError, AttributeError, ValueError):
+        return functools.reduce(getattr, name.split("."), importlib.import_module(module))
+    return None
+
 
 def per_batch(f: Callable[..., Any]) -> PerBatch:
     """Mark a function for ``augment=`` as one that sees whole training batches.
@@ -163,6 +184,7 @@ def apply_rows(
     epoch: int,
     positions: IntArray,
     salt: int = 0,
+    name_row: Callable[[int], str] = "row {} of these".format,
 ) -> Features:
     """Run row and batch functions, in order, on a chunk of rows.
 
@@ -178,6 +200,8 @@ def apply_rows(
         Each row's position in the epoch's order, from which its random numbers come.
     salt : int, default=0
         Tells calls apart that share the seed, epoch and positions and must draw other numbers.
+    name_row : callable, optional
+        Names a row by its index in the chunk, for errors.
 
     Returns
     -------
@@ -194,7 +218,7 @@ def apply_rows(
     ):
         for index, function in enumerate(functions):
             run = _run_rows if isinstance(function, RowFunction) else _run_chunk
-            X = run(function, X, drawn, index, positions)
+            X = run(function, X, drawn, index, positions, name_row)
     return X
 
 
@@ -231,16 +255,20 @@ def apply_batch(
         return X, y
     drawn = Randomness((seed, epoch, 1, 1))  # four words: never a row function's stream
     device = next(iter(X.values())).device if isinstance(X, dict) else X.device
-    where = f"batch {batch} of epoch {epoch}"
     with torch.no_grad(), restored_generators(uses_global_generators(functions), device):
         for index, function in enumerate(functions):
-            with _noted(function, where):
+            with _noted(function, lambda: f"batch {batch} of epoch {epoch}"):
                 X, y = _run_batch(function, X, y, drawn, index, batch, device)
     return X, y
 
 
 def _run_rows(
-    function: Function, X: Features, drawn: Randomness, index: int, positions: IntArray
+    function: Function,
+    X: Features,
+    drawn: Randomness,
+    index: int,
+    positions: IntArray,
+    name_row: Callable[[int], str],
 ) -> Features:
     """Run a function row by row into one new tensor per field."""
     filler: Filler | None = None
@@ -257,14 +285,19 @@ def _run_rows(
             filler = filler or Filler(out, places)
             filler.put(i, out)
         except Exception as error:
-            error.add_note(f"raised in {function.name} on the row at position {places[i]}")
+            error.add_note(f"raised in {function.name} on {name_row(i)}")
             raise
     assert filler is not None
     return filler.result
 
 
 def _run_chunk(
-    function: Function, X: Features, drawn: Randomness, index: int, positions: IntArray
+    function: Function,
+    X: Features,
+    drawn: Randomness,
+    index: int,
+    positions: IntArray,
+    name_row: Callable[[int], str],
 ) -> Features:
     """Run a vectorised function on the whole chunk."""
     place = int(positions[0])
@@ -273,7 +306,7 @@ def _run_chunk(
         keywords["rng"] = drawn.generator(index, place)
     else:
         seed_generators(drawn.seeds(index, positions[:1])[0])
-    with _noted(function, f"the {len(positions)} rows from position {place}"):
+    with _noted(function, lambda: f"{len(positions)} rows, the first of them {name_row(0)}"):
         out = as_features(function.f(X, **keywords))
         check_rows(out, len(positions), "map_batches")
     return out
@@ -309,12 +342,12 @@ def _run_batch(
 
 
 @contextmanager
-def _noted(function: Function, where: str) -> Iterator[None]:
+def _noted(function: Function, where: Callable[[], str]) -> Iterator[None]:
     """Say in which function and on which rows an error arose; its type stays."""
     try:
         yield
     except Exception as error:
-        error.add_note(f"raised in {function.name} on {where}")
+        error.add_note(f"raised in {function.name} on {where()}")
         raise
 
 

@@ -217,10 +217,10 @@ def _end(iterator: Any) -> None:
     iterator._shutdown_workers()
 
 
-def _paired(posted: deque[Fetch], result: "Any | _Failure") -> Pair:
+def _paired(posted: deque[Fetch], result: "Any | Failure") -> Pair:
     """Join rows with their fetch, the oldest: the loader keeps the order; raise what failed."""
-    if isinstance(result, _Failure):
-        raise result.error()
+    if isinstance(result, Failure):
+        raise result.error("In a worker process")
     return posted.popleft(), result
 
 
@@ -248,19 +248,19 @@ class _Guarded:
         try:
             return self._reader[fetch]
         except Exception as error:
-            return _Failure.of(error)
+            return Failure.of(error)
 
 
 @dataclass(frozen=True)
-class _Failure:
-    """An exception of a worker, as something that can always be sent."""
+class Failure:
+    """An exception of another process, as something that can always be sent."""
 
     pickled: bytes | None
     text: str
     traceback: str
 
     @classmethod
-    def of(cls, error: Exception) -> "_Failure":
+    def of(cls, error: Exception) -> "Failure":
         """Pickle the exception if that gives it back whole."""
         text = f"{type(error).__name__}: {error}"
         try:
@@ -270,14 +270,14 @@ class _Failure:
             whole, pickled = False, b""
         return cls(pickled if whole else None, text, traceback.format_exc())
 
-    def error(self) -> Exception:
-        """Give the exception back, with the worker's traceback as a note."""
+    def error(self, where: str) -> Exception:
+        """Give the exception back, with the traceback of that process as a note."""
         error: Exception = RuntimeError(self.text)
         if self.pickled:
             # A class of the script itself has another name in a spawned worker.
             with suppress(Exception):
                 error = pickle.loads(self.pickled)
-        error.add_note(f"In a worker process:\n{self.traceback}")
+        error.add_note(f"{where}:\n{self.traceback}")
         return error
 
 

@@ -82,8 +82,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     on_bad_rows : {"raise", "skip"}, default="raise"
         What `fit` does about rows that are damaged (pictures that cannot be decoded, row groups
         of Parquet that cannot be read), NaN or infinite. "skip" finds them in one more pass over
-        the data, leaves them out, warns, and lists them in `pipeline_report_`. What is predicted
-        for is never skipped.
+        the data, leaves them out, warns, and lists them in `pipeline_report_`. Targets must be
+        whole, and what is predicted for is never skipped.
     num_workers : int or "auto", default="auto"
         Worker processes that read rows; 0 reads them beside the training step.
     pin_memory : bool or "auto", default="auto"
@@ -110,7 +110,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     isolate : bool, default=False
         Whether `fit` trains in a child process, which takes some seconds to start. What kills it,
         such as a want of memory or a crash in native code, is a `ChildProcessError` then, and a
-        search with ``error_score=np.nan`` goes on with the next candidate.
+        search with ``error_score=np.nan`` goes on with the next candidate. Ctrl-C ends the
+        process, of which nothing is kept then but `checkpoint_dir`.
     checkpoint_dir : path, default=None
         Folder for checkpoints. A fit that was interrupted goes on from its last one when it is
         asked for again, with the same rows, parameters and `random_state`, and ends as if it had

@@ -1,19 +1,24 @@
 """Training in a process of its own: what kills it is an exception here."""
 
+import os
 import re
+import signal
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import torch
 
 from sklearnish.data import Dataset
+from sklearnish.data._workers import Failure
 
 
 def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, get_net: str) -> None:
     """Let a child process train, and take over what the estimator learned there.
 
     The process is one of joblib's, to which classes and functions of the script itself can be
-    sent, too. Its warnings are given again here.
+    sent, too. Its warnings are given again here. It and its workers are a process group of their
+    own, of which nothing is left however the fit ends.
 
     Raises
     ------
@@ -24,8 +29,9 @@ def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, get_net
     from joblib.externals.loky import ProcessPoolExecutor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    pool = ProcessPoolExecutor(1)
+    pool, group = ProcessPoolExecutor(1), 0
     try:
+        group = pool.submit(_lead).result()
         future = pool.submit(_train, estimator, data, valid, get_net, torch.get_num_threads())
         learned, told = future.result()
     except TerminatedWorkerError as error:
@@ -36,19 +42,47 @@ def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, get_net
         ) from error
     finally:
         pool.shutdown(kill_workers=True)
+        _end(group)
     for message in told:
         warnings.warn_explicit(*message)
+    if isinstance(learned, Failure):
+        raise learned.error("In the child process of this fit")
     vars(estimator).update(learned)
+
+
+def _lead() -> int:
+    """Begin a process group; return its number, 0 where there is no such thing."""
+    if not hasattr(os, "setpgrp"):
+        return 0
+    os.setpgrp()
+    return os.getpgrp()
+
+
+def _end(group: int) -> None:
+    """Kill who is left of a process group."""
+    if group:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def _train(
     estimator: Any, data: Dataset, valid: Dataset | None, get_net: str, num_threads: int
-) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
+) -> tuple[dict[str, Any] | Failure, list[tuple[Any, ...]]]:
     """Train with as many threads as the parent would; return what was learned, and warnings."""
     torch.set_num_threads(num_threads)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        estimator._train(data, valid, getattr(estimator, get_net))
-    params = set(estimator.get_params(deep=False))
-    learned = {name: value for name, value in vars(estimator).items() if name not in params}
+        learned = _learn(estimator, data, valid, get_net)
     return learned, [(w.message, w.category, w.filename, w.lineno) for w in caught]
+
+
+def _learn(
+    estimator: Any, data: Dataset, valid: Dataset | None, get_net: str
+) -> dict[str, Any] | Failure:
+    """Train; return the attributes that came of it, or why there are none."""
+    try:
+        estimator._train(data, valid, getattr(estimator, get_net))
+    except Exception as error:
+        return Failure.of(error)
+    params = set(estimator.get_params(deep=False))
+    return {name: value for name, value in vars(estimator).items() if name not in params}

@@ -5,7 +5,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sklearnish.data._transforms import PerBatch
 
 PREFIXES = ("module", "optimizer", "criterion")
 
@@ -29,7 +31,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "compile": ["boolean"],
     "device": [str, torch.device],
     "sampler": [str, callable],
-    "augment": [None, callable, list, tuple, HasMethods("__call__")],
+    "augment": [None, callable, PerBatch, list, tuple],
     "shuffle_memory": [str, _positive_int],
     "on_bad_rows": [StrOptions({"raise", "skip"})],
     "num_workers": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],

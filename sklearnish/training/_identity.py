@@ -4,10 +4,12 @@ What is equal has the same hash in every process and on every machine. Nothing i
 object is taken apart as pickle would take it apart, and its parts are hashed.
 """
 
+import dis
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from types import CodeType, FunctionType, ModuleType
+from functools import cached_property
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,13 +22,17 @@ from sklearnish.data._dataset import Dataset
 _PIECE_BYTES = 2**24
 """Rows in memory are hashed so many bytes at a time."""
 
+_READS = ("LOAD_GLOBAL", "LOAD_NAME")
+
+_SLOTS = (GetSetDescriptorType, MemberDescriptorType)
+
 
 def fingerprint(*values: Any) -> str:
     """Hash values: 32 hexadecimal digits.
 
     Classes and functions count by their import path; those that have none, or one in
-    ``__main__``, also by what they are compiled to. Numbers count by their values, objects by
-    the state that pickle would store.
+    ``__main__``, also by what they are compiled to, by their attributes, and by the globals that
+    they read. Numbers count by their values, objects by the state that pickle would store.
 
     Raises
     ------
@@ -153,10 +159,9 @@ class _Hasher:
         if isinstance(value, FunctionType):
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
             defaults = (value.__defaults__, value.__kwdefaults__)
-            self._add_all("function", [value.__code__, defaults, cells])
+            self._add_all("function", [value.__code__, defaults, cells, _globals_of(value)])
         elif isinstance(value, type):
-            methods = (part for part in vars(value).values() if isinstance(part, FunctionType))
-            self._add_all("class", [value.__bases__, *methods])
+            self._add_all("class", [value.__bases__, _attributes_of(value)])
 
     def _add_object(self, value: Any) -> None:
         """Add an object as pickle would take it apart."""
@@ -173,6 +178,40 @@ class _Hasher:
             return
         plain = [list(part) if hasattr(part, "__next__") else part for part in parts[:5]]
         self._add_all("object", plain)
+
+
+def _globals_of(function: FunctionType) -> dict[str, Any]:
+    """Collect the globals that a function, or one defined in it, reads."""
+    known = function.__globals__
+    return {name: known[name] for name in sorted(_read_names(function.__code__)) if name in known}
+
+
+def _read_names(code: CodeType) -> set[str]:
+    """Name the globals that code reads."""
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in _READS}
+    return names.union(*(_read_names(c) for c in code.co_consts if isinstance(c, CodeType)))
+
+
+def _attributes_of(cls: type) -> dict[str, Any]:
+    """Collect methods and attributes of a class; what Python itself keeps there is no part."""
+    return {
+        name: _behind(value)
+        for name, value in sorted(vars(cls).items())
+        if not isinstance(value, _SLOTS)
+        and name != "_abc_impl"
+        and (callable(_behind(value)) or not name.startswith("__"))
+    }
+
+
+def _behind(attribute: Any) -> Any:
+    """Return the functions of a descriptor, which cannot be pickled."""
+    if isinstance(attribute, staticmethod | classmethod):
+        return attribute.__func__
+    if isinstance(attribute, property):
+        return attribute.fget, attribute.fset, attribute.fdel
+    if isinstance(attribute, cached_property):
+        return attribute.func
+    return attribute
 
 
 def as_bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:

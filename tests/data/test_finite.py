@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sklearnish.data._finite import check_finite
+from sklearnish.data._loader import Loader
 from sklearnish.data._scan import as_dataset, scan_parquet
 
 
@@ -34,6 +35,19 @@ def test_a_feature_that_a_function_made_is_named_by_number(ds):
     wide = ds.map_batches(lambda X: torch.cat([X, X], 1))
     with pytest.raises(ValueError, match="NaN: feature 1, row 3 of"):
         wide.read(np.arange(20), finite=True)
+
+
+def logarithm(x):
+    return torch.log(x)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_functions_that_may_have_made_it_are_named(ds, num_workers):
+    message = r"infinity: .*parquet after logarithm\..* Or such a function makes it of finite"
+    with pytest.raises(ValueError, match=message):
+        list(Loader(ds[:13], batch_size=4, augment=logarithm, num_workers=num_workers))
+    with pytest.raises(ValueError, match=message):
+        ds[:13].map(logarithm).read(np.arange(13), finite=True)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])

@@ -1,18 +1,21 @@
+import copy
 import functools
 import itertools
 import pickle
 import random
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearnish.data._scan import as_dataset
+from sklearnish.data._scan import as_dataset, scan_parquet
 from sklearnish.data._transforms import (
     BatchFunction,
     RowFunction,
@@ -108,7 +111,7 @@ def test_they_are_put_back_after_an_error():
     with pytest.raises(OSError, match="disk") as caught:
         run([RowFunction(fail)], torch.zeros(2, 2), [41, 42])
     assert caught.value.filename == "a.jpg"
-    assert "fail on the row at position 41" in caught.value.__notes__[0]
+    assert "fail on row 0 of these" in caught.value.__notes__[0]
     assert generators_state() == before
 
 
@@ -311,3 +314,47 @@ def test_threads_that_draw_from_the_global_generators_take_turns():
 def _noisy(x):
     time.sleep(0.0001)
     return x + torch.rand(3)
+
+
+@per_batch
+def negated(X):
+    return -X
+
+
+class Owner:
+    @per_batch
+    def halved(X):
+        return X / 2
+
+
+@pytest.mark.parametrize("function", [negated, Owner.halved, per_batch(with_rng)])
+def test_functions_of_batches_travel(function):
+    back = pickle.loads(pickle.dumps(function))
+    assert back == function
+    assert back.names_rng == function.names_rng
+    assert copy.deepcopy(function) == function
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("way", ["map", "map_batches", "augment"])
+def test_errors_name_file_and_row(tmp_path, num_workers, way):
+    frame = pd.DataFrame({"a": np.arange(100.0), "y": np.arange(100) % 2})
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=10)
+    ds = scan_parquet(tmp_path / "rows.parquet", target="y")[::-1]
+    ds = ds if way == "augment" else getattr(ds, way)(refuse_42)
+    options = {"shuffle_memory": 64, "num_workers": num_workers, "random_state": 0}
+    options |= {"augment": refuse_42} if way == "augment" else {}
+    with pytest.raises(ValueError, match="it is 42") as caught:
+        list(ds.batches(4, **options))
+    notes = "".join(caught.value.__notes__)
+    assert "raised in refuse_42 on " in notes
+    if way != "map_batches":
+        assert f"row 42 of {tmp_path / 'rows.parquet'}" in notes
+    else:
+        assert re.search(r"rows, the first of them row \d+ of .*rows.parquet", notes)
+
+
+def refuse_42(X):
+    if (X == 42).any():
+        raise ValueError("it is 42")
+    return X

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -17,6 +19,20 @@ from tests.estimators.common import classification
 X, Y = classification(120)
 
 
+class TakesTwo(Exception):
+    def __init__(self, a, b):
+        super().__init__("two arguments")
+
+
+class Locked(Exception):
+    def __init__(self):
+        super().__init__("holds a lock")
+        self.lock = threading.Lock()
+
+
+ERRORS = {"error": ZeroDivisionError("by the module"), "two": TakesTwo(1, 2), "lock": Locked()}
+
+
 class Fragile(torch.nn.Module):
     """Ends its process, in training, in one way or another."""
 
@@ -29,8 +45,8 @@ class Fragile(torch.nn.Module):
             os.kill(os.getpid(), getattr(signal, self.way))
         if self.training and self.way == "exit":
             os._exit(3)
-        if self.training and self.way == "error":
-            raise ZeroDivisionError("by the module")
+        if self.training and self.way in ERRORS:
+            raise ERRORS[self.way]
         if self.training and self.way == "warning":
             warnings.warn("of the module", UserWarning, stacklevel=1)
         return self.linear(X)
@@ -74,12 +90,48 @@ def test_what_kills_it_is_an_error_here(way, text):
     assert not children()
 
 
+@pytest.mark.parametrize(
+    ("way", "kind", "text"),
+    [
+        ("two", RuntimeError, "TakesTwo: two arguments"),
+        pytest.param("error", ZeroDivisionError, "by the module", marks=pytest.mark.slow),
+        pytest.param("lock", RuntimeError, "Locked: holds a lock", marks=pytest.mark.slow),
+    ],
+)
+def test_errors_come_through(way, kind, text):
+    with pytest.raises(kind, match=text) as caught:
+        classifier(way, isolate=True).fit(X, Y)
+    assert "In the child process of this fit" in caught.value.__notes__[-1]
+    assert "in forward" in caught.value.__notes__[-1]
+
+
 @pytest.mark.slow
-def test_errors_and_warnings_come_through():
-    with pytest.raises(ZeroDivisionError, match="by the module"):
-        classifier("error", isolate=True).fit(X, Y)
+def test_warnings_come_through():
     with pytest.warns(UserWarning, match="of the module"):
         classifier("warning", isolate=True).fit(X, Y)
+
+
+def hang(x):
+    time.sleep(1000)
+
+
+def test_workers_that_hang_end_with_it():
+    workers = []
+
+    def kill():
+        while not workers:
+            time.sleep(0.05)
+            found = [p for p in children() if p.children()]
+            workers.extend(w for p in found for w in p.children())
+        found[0].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(ChildProcessError, match="SIGKILL"):
+        classifier(isolate=True, num_workers=1, augment=hang).fit(sn.as_dataset(X), Y)
+    killer.join()
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=5)[1]
 
 
 def test_a_search_goes_on():

@@ -178,3 +178,13 @@ def test_on_a_gpu_with_deterministic_algorithms(folder):
             assert first == second
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("alone", [sn.per_batch(mixed), jittered])
+def test_one_function_is_as_good_as_a_list_of_it(alone):
+    X, y = classification(60)
+    first, second = (
+        sn.TorchClassifier(max_epochs=1, random_state=0, augment=augment).fit(X, y)
+        for augment in (alone, [alone])
+    )
+    assert np.array_equal(first.predict_proba(X), second.predict_proba(X))

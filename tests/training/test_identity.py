@@ -157,6 +157,85 @@ def test_the_hash_is_the_same_in_another_process(tmp_path):
     assert hashes[0][1] == hashes[2][1]
 
 
+GLOBALS = """
+import abc, enum, functools, torch
+from torch import nn
+SCALE = {scale}
+class Kind(enum.Enum):
+    A = {kind}
+def helper(x):
+    return x * {helper}
+class Part(nn.Linear):
+    factor = {part}
+class Module(nn.Module, abc.ABC):
+    scale = {attribute}
+    def __init__(self):
+        super().__init__()
+        self.part = Part(1, 1)
+    def forward(self, X):
+        return self.static(X) * self.double * self.again * self.made(Kind.A)
+    @staticmethod
+    def static(X):
+        return X * {static}
+    @classmethod
+    def made(cls, kind):
+        return {method}
+    @property
+    def double(self):
+        return {double}
+    @functools.cached_property
+    def again(self):
+        return {again}
+def augment(x):
+    return (lambda: helper(x) * SCALE * SCALE.real)()
+class Callable:
+    power = {power}
+    def __call__(self, x):
+        return x ** self.power
+"""
+
+
+def of_a_script(**changed):
+    names = [
+        "scale",
+        "kind",
+        "helper",
+        "part",
+        "attribute",
+        "static",
+        "method",
+        "double",
+        "again",
+        "power",
+    ]
+    known = {"__name__": "__main__"}
+    exec(GLOBALS.format(**dict.fromkeys(names, 1) | changed), known)
+    return [known["augment"], known["Module"], known["Callable"]()]
+
+
+@pytest.mark.parametrize(
+    ("changed", "differing"),
+    [
+        ("scale", [0]),
+        ("helper", [0]),
+        ("kind", [1]),
+        ("part", [1]),
+        ("attribute", [1]),
+        ("static", [1]),
+        ("method", [1]),
+        ("double", [1]),
+        ("again", [1]),
+        ("power", [2]),
+    ],
+)
+def test_what_code_of_the_script_reads_counts(changed, differing):
+    first, same = of_a_script(), of_a_script()
+    other = of_a_script(**{changed: 2})
+    assert [fingerprint(f) for f in first] == [fingerprint(f) for f in same]
+    found = [i for i in range(3) if fingerprint(first[i]) != fingerprint(other[i])]
+    assert found == differing
+
+
 def test_what_cannot_be_told_from_another_is_refused():
     with pytest.raises(TypeError, match="lock cannot be told from another"):
         fingerprint({"a": threading.Lock()})
