@@ -40,6 +40,7 @@ from sklearnish.data._tuning import (
     Room,
     Tuner,
     make_plan,
+    start_seconds,
 )
 
 _WINDOW_SHARE = 8
@@ -212,11 +213,19 @@ class Loader:
             times.transfer += time.perf_counter() - begun - behind
             times.wait -= behind
             if self._per_batch:
-                X, y = apply_batch(
-                    self._per_batch, batch.X, batch.y, seed=self.seed, epoch=epoch, batch=number
-                )
-                batch = Batch(X, y, batch.weight)
+                batch = self._augmented(batch, epoch, number, times)
             yield batch
+
+    def _augmented(self, batch: Batch, epoch: int, number: int, times: EpochTimes) -> Batch:
+        """Run the per-batch functions, on the clock."""
+        begun = time.perf_counter()
+        X, y = apply_batch(
+            self._per_batch, batch.X, batch.y, seed=self.seed, epoch=epoch, batch=number
+        )
+        seconds = time.perf_counter() - begun
+        times.per_batch += seconds
+        times.transform += seconds
+        return Batch(X, y, batch.weight)
 
     def _fetched(self, epoch: int, times: EpochTimes) -> Iterator[tuple[int, Batch]]:
         """Take the fetches of one epoch off the stream, with the number of rows left."""
@@ -248,6 +257,7 @@ class Loader:
         """Note what a fetch took, and who holds how much memory."""
         times.read += cost.read
         times.transform += cost.transform
+        times.augment += cost.augment
         times.bytes_read += cost.nbytes
         plan = str(self.plan)
         if not times.plan.endswith(plan):
@@ -262,8 +272,8 @@ class Loader:
         fetch = Measured(
             rows=times.rows - before.rows,
             seconds=seconds,
-            read=times.read - before.read + times.transform - before.transform,
-            step=seconds - (times.wait - before.wait),
+            read=times.in_readers - before.in_readers,
+            step=times.in_step - before.in_step,
             nbytes=times.bytes_read - before.bytes_read,
         )
         self._tuner.note(fetch, self._rows_left(times))
@@ -300,6 +310,7 @@ class Loader:
             cores=n_cores(),
             work=self._work,
             tried=self._tuner.tried,
+            start=start_seconds(),
         )
 
     def close(self) -> None:

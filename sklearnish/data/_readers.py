@@ -31,18 +31,24 @@ from sklearnish.data._workers import in_processes
 
 
 class Cost(NamedTuple):
-    """What a fetch took: seconds, bytes of its rows, and the memory of who read it."""
+    """What a fetch took: seconds, bytes of its rows, and the memory of who read it.
+
+    `augment` is the part of `transform` that is spent on ``augment=``.
+    """
 
     read: float
     transform: float
     nbytes: int
     pid: int
     memory: int
+    augment: float = 0.0
 
 
-def cost_of(read: float = 0.0, transform: float = 0.0, nbytes: int = 0) -> Cost:
+def cost_of(
+    read: float = 0.0, transform: float = 0.0, nbytes: int = 0, augment: float = 0.0
+) -> Cost:
     """Say what a fetch took in this process."""
-    return Cost(read, transform, nbytes, os.getpid(), recent_memory())
+    return Cost(read, transform, nbytes, os.getpid(), recent_memory(), augment)
 
 
 class Fetched(NamedTuple):
@@ -82,14 +88,15 @@ class Reader:
         places = np.arange(fetch.start, fetch.start + len(fetch.positions))
         address = (self._seed, fetch.epoch, places)
         stored = read_stored(self._dataset, fetch.positions, address, self._buffers.empty)
-        read = time.perf_counter()
-        batch = transformed(self._dataset, stored, fetch.positions, address, self._augment)
+        read, each = time.perf_counter(), list[float]()
+        batch = transformed(self._dataset, stored, fetch.positions, address, self._augment, each)
         transform = time.perf_counter() - read if batch is not stored else 0.0
         if self._finite:
             functions = (*self._dataset.transforms, *self._augment)
             check_finite(batch.X, self._dataset, fetch.positions, functions)
         seconds = time.perf_counter() - begun - transform
-        return Fetched(batch, cost_of(seconds, transform, nbytes(stored)))
+        augment = sum(each[len(self._dataset.transforms) :])
+        return Fetched(batch, cost_of(seconds, transform, nbytes(stored), augment))
 
     def complete(self, pair: tuple[Fetch, Fetched]) -> tuple[Fetch, Fetched]:
         """Add the labels and weights that are in memory."""

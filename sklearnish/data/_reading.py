@@ -63,8 +63,9 @@ def transformed(
     positions: IntArray,
     address: Address,
     augment: tuple[Any, ...],
+    seconds: list[float] | None = None,
 ) -> Batch:
-    """Apply the functions of rows, those of the view first."""
+    """Apply the functions of rows, those of the view first; `seconds` takes the time of each."""
     functions = (*dataset._transforms, *augment)
     if not functions:
         return stored
@@ -74,7 +75,15 @@ def transformed(
         row = _rows.take(dataset._rows, positions[i : i + 1])[0]
         return dataset.source.row_name(int(row))
 
-    X = apply_rows(functions, stored.X, seed=seed, epoch=epoch, positions=places, name_row=name_row)
+    X = apply_rows(
+        functions,
+        stored.X,
+        seed=seed,
+        epoch=epoch,
+        positions=places,
+        name_row=name_row,
+        seconds=seconds,
+    )
     return Batch(X, stored.y, stored.weight)
 
 

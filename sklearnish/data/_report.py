@@ -31,8 +31,11 @@ class EpochTimes:
     wait : float
         Seconds in which the model had no batch to work on.
     read, transform : float
-        Seconds spent on reading rows and on functions of rows, summed over the readers; beside
-        training unless the mode is "inline".
+        Seconds spent on reading rows and on functions of rows, summed over the readers, beside
+        training unless the mode is "inline"; and on per-batch functions.
+    augment, per_batch : float
+        Of `transform`: functions of rows in ``augment=``, and per-batch functions. The latter run
+        between reading and the training step, so that the model waits for them.
     transfer : float
         Seconds spent on bringing batches to the device.
     bytes_read : int
@@ -54,6 +57,18 @@ class EpochTimes:
     bytes_read: int = 0
     peak_memory: int = 0
     plan: str = ""
+    augment: float = 0.0
+    per_batch: float = 0.0
+
+    @property
+    def in_readers(self) -> float:
+        """Seconds of what worker processes can do."""
+        return self.read + self.transform - self.per_batch
+
+    @property
+    def in_step(self) -> float:
+        """Seconds of what is done in this process, batch after batch."""
+        return self.seconds - self.wait + self.per_batch
 
     @property
     def compute(self) -> float:
@@ -90,6 +105,8 @@ class PipelineReport:
         together, in at most a thousand entries; only with ``on_bad_rows="skip"``.
     n_skipped : int
         How many they are.
+    start : float
+        Seconds that starting workers takes.
     """
 
     mode: Mode
@@ -102,6 +119,7 @@ class PipelineReport:
     tried: bool = False
     skipped: tuple[str, ...] = field(default=(), repr=False)
     n_skipped: int = 0
+    start: float = field(default=0.0, repr=False)
 
     @property
     def plan(self) -> str:
@@ -124,31 +142,72 @@ class PipelineReport:
 
     @property
     def _what(self) -> str:
-        """Name what readers spend most of their time on."""
-        if self._sum("transform") > self._sum("read"):
-            return f"functions of rows, over {self.source}"
+        """Name what the model waits for most."""
+        if self._waits_for_batch_functions:
+            return f"per-batch functions, over {self.source}"
+        if self._map + self._augment > self._sum("read"):
+            where = " in augment=" * (self._augment > self._map)
+            return f"functions of rows{where}, over {self.source}"
         return f"{self.work} {self.source}"
 
     def _remedy(self) -> str:
         """Name what would help, and how much: more readers, else rows that are ready."""
-        measured = Measured(
-            rows=1,
-            read=self._sum("read") + self._sum("transform"),
-            step=self._sum("compute") + self._sum("transfer"),
-            nbytes=int(self._sum("bytes_read")),
-        )
+        if self._waits_for_batch_functions:
+            return (
+                "they run between reading and the training step, where workers do not help: make "
+                "them faster, or do their work row by row in ds.map or augment=, or in the module"
+            )
+        n, after = self._best_workers()
         now = self._sum("seconds")
-        gains = {n: now / measured.predicted(n, self.cores) for n in range(1, self.cores + 1)}
-        n = min(n for n in gains if gains[n] >= 0.97 * max(gains.values()))
-        if n > self.num_workers and gains[n] >= _WORTH_TELLING and not self.tried:
-            return f"num_workers={n} would be about {gains[n]:.1f}x as fast"
-        if self.work == "copying":
+        helps = n > self.num_workers and now >= _WORTH_TELLING * after and not self.tried
+        if helps and now - after > self.start:
+            return f"num_workers={n} would be about {now / after:.1f}x as fast"
+        if self.work == "copying" and self._map + self._augment <= self._sum("read"):
             return "they are copied as fast as memory, or the disk, gives them"
-        most = now / max(measured.step, 1e-9)
-        return (
-            f"more workers would not help on {self.cores} core{'s' * (self.cores > 1)}; rows that "
-            f"are ready, by ds.cache(path), would be up to {most:.1f}x as fast"
-        )
+        cores = f"{self.cores} core{'s' * (self.cores > 1)}"
+        no_help = f"more workers would not help on {cores}"
+        if helps:
+            no_help = f"{now:.2g} s are too few for workers, which take {self.start:g} s to start"
+        return f"{no_help}; {self._without_workers(now)}"
+
+    def _best_workers(self) -> tuple[int, float]:
+        """Return how many workers are enough, and the seconds that the fit would take."""
+        measured = self._measured(self._sum("in_readers"))
+        after = {n: measured.predicted(n, self.cores) for n in range(1, self.cores + 1)}
+        n = min(n for n in after if after[n] <= min(after.values()) / 0.97)
+        return n, after[n]
+
+    def _without_workers(self, now: float) -> str:
+        """Name what else would help; what is random cannot be kept for the next epoch."""
+        stays = self._augment + (self._sum("read") if self.work == "copying" else 0.0)
+        if self._augment > self._sum("in_readers") - stays:
+            return (
+                "functions in augment= are applied anew in each epoch, so that no ds.cache helps: "
+                "make them faster, or move what is not random into ds.map"
+            )
+        readers = 0 if self.mode == "inline" else max(1, self.num_workers)
+        gain = now / max(self._measured(stays).predicted(readers, self.cores), 1e-9)
+        return f"rows that are ready, by ds.cache(path), would be up to {gain:.1f}x as fast"
+
+    def _measured(self, read: float) -> Measured:
+        """Say what the fit took, with so many seconds in the readers."""
+        nbytes = int(self._sum("bytes_read"))
+        return Measured(rows=1, read=read, step=self._sum("in_step"), nbytes=nbytes)
+
+    @property
+    def _waits_for_batch_functions(self) -> bool:
+        """Whether they take most of the time in which the model waits."""
+        return self._sum("per_batch") > self._sum("wait") / 2
+
+    @property
+    def _augment(self) -> float:
+        """Seconds of functions of rows in ``augment=``."""
+        return self._sum("augment")
+
+    @property
+    def _map(self) -> float:
+        """Seconds of the Dataset's own functions of rows."""
+        return self._sum("transform") - self._sum("per_batch") - self._augment
 
     def _sum(self, name: str) -> float:
         """Add up a column."""
@@ -183,6 +242,8 @@ class PipelineReport:
         frame["peak_MB"] = frame.pop("peak_memory") / 2**20
         whole = ["rows_per_second", "MB_read", "peak_MB"]
         frame[whole] = frame[whole].round().astype("int64")
+        unused = [name for name in ("augment", "per_batch") if not frame[name].any()]
+        frame = frame.drop(columns=unused)
         told = f"{self.bottleneck}\n{plan}:\n{frame.round(3).to_string()}"
         return f"{told}\n{self.left_out}" if self.n_skipped else told
 

@@ -9,6 +9,7 @@ import functools
 import importlib
 import inspect
 import pickle
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -185,6 +186,7 @@ def apply_rows(
     positions: IntArray,
     salt: int = 0,
     name_row: Callable[[int], str] = "row {} of these".format,
+    seconds: list[float] | None = None,
 ) -> Features:
     """Run row and batch functions, in order, on a chunk of rows.
 
@@ -202,6 +204,8 @@ def apply_rows(
         Tells calls apart that share the seed, epoch and positions and must draw other numbers.
     name_row : callable, optional
         Names a row by its index in the chunk, for errors.
+    seconds : list of float, default=None
+        Takes the time of each function.
 
     Returns
     -------
@@ -217,8 +221,11 @@ def apply_rows(
         restored_generators(uses_global_generators(functions), torch.device("cpu")),
     ):
         for index, function in enumerate(functions):
+            begun = time.perf_counter()
             run = _run_rows if isinstance(function, RowFunction) else _run_chunk
             X = run(function, X, drawn, index, positions, name_row)
+            if seconds is not None:
+                seconds.append(time.perf_counter() - begun)
     return X
 
 

@@ -40,6 +40,11 @@ _START = {"fork": 0.5, "forkserver": 4.0, "spawn": 4.0}
 """Seconds lost by starting workers: a new interpreter imports torch."""
 
 
+def start_seconds() -> float:
+    """Return the seconds lost by starting workers here."""
+    return _START.get(start_method(), max(_START.values()))
+
+
 @dataclass(frozen=True)
 class LoadPlan:
     """How fetches are read; it never changes which fetches there are.
@@ -278,7 +283,7 @@ class Tuner:
         promised = {n: now.predicted(n, cores) for n in range(1, cores + 1)}
         n = min(n for n in promised if promised[n] <= 1.03 * min(promised.values()))
         saved = (now.row_seconds - promised[n]) * rows_left
-        if promised[n] > _WORTH * now.row_seconds or saved < _START[start_method()]:
+        if promised[n] > _WORTH * now.row_seconds or saved < start_seconds():
             return
         reason = self.obstacle()
         if reason:

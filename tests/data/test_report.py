@@ -1,5 +1,13 @@
+import re
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
 import pytest
 
+import sklearnish as sn
+from sklearnish.data._loader import Loader
 from sklearnish.data._report import EpochTimes, PipelineReport
 
 SLOW = EpochTimes(
@@ -84,3 +92,97 @@ def test_rows_that_are_ready_cannot_be_made_readier():
         "75% of the time the model waited for copying ndarray; "
         "they are copied as fast as memory, or the disk, gives them."
     )
+
+
+def slow_row(x):
+    time.sleep(0.001)
+    return x
+
+
+def slow_batch(X):
+    time.sleep(0.02)
+    return X
+
+
+@pytest.fixture(scope="module")
+def frame():
+    X = np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32)
+    return pd.DataFrame(X, columns=list("abcd")).assign(y=X[:, 0] > 0)
+
+
+@pytest.fixture(scope="module")
+def table(frame, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "d.parquet"
+    frame.to_parquet(path)
+    return sn.scan_parquet(path, target="y")
+
+
+def reported(data, **params):
+    settings = {"max_epochs": 2, "batch_size": 100, "random_state": 0} | params
+    return sn.TorchClassifier(**settings).fit(data).pipeline_report_
+
+
+def on(report, cores):
+    """What would be said with so many cores, where workers start in half a second."""
+    return replace(report, cores=cores, start=0.5).bottleneck
+
+
+@pytest.mark.parametrize("cores", [1, 8])
+def test_a_slow_per_batch_function_is_named_and_no_worker_advised(table, cores):
+    slow = reported(table, augment=[sn.per_batch(slow_batch)])
+    for times in slow.epochs:
+        assert 0.2 <= times.per_batch <= times.transform <= times.wait + 0.01
+    sentence = on(slow, cores)
+    assert "the model waited for per-batch functions, over" in sentence
+    assert "workers do not help: make them faster" in sentence
+    assert "num_workers=" not in sentence
+    assert "cache" not in sentence
+    assert " per_batch " in str(slow)
+    assert " augment " not in str(slow)
+
+
+def test_measuring_counts_per_batch_functions_as_the_training_step(table):
+    """Workers could not run them, and must not be started for their sake."""
+    noted = []
+    batches = Loader(table, batch_size=100, augment=sn.per_batch(slow_batch), num_workers=0)
+    batches._tuner.note = lambda fetch, rows_left: noted.append(fetch)
+    with batches:
+        assert len(list(batches)) == 10
+    assert sum(fetch.read for fetch in noted) < 0.1
+    assert sum(fetch.step for fetch in noted) >= 0.15
+
+
+def test_no_cache_is_advised_for_augment(table):
+    slow = reported(table, augment=slow_row, num_workers=1)
+    assert all(1 <= times.augment <= times.transform for times in slow.epochs)
+    free, busy = on(slow, 4), on(slow, 1)
+    assert "the model waited for functions of rows in augment=, over" in free
+    assert re.search(r"num_workers=\d would be about \d\.\dx as fast\.$", free)
+    assert "more workers would not help on 1 core; functions in augment=" in busy
+    assert "by ds.cache(path)" not in free + busy
+
+
+def test_the_gain_of_a_cache_leaves_augment_out(table):
+    both = EpochTimes(seconds=2.0, wait=1.5, read=0.5, transform=1.0, augment=0.5)
+    inline = PipelineReport("inline", 0, "", "d.parquet", (both,), cores=1)
+    assert "by ds.cache(path), would be up to 2.0x as fast" in inline.bottleneck
+
+
+def test_a_slow_map_over_rows_in_memory_is_cured_by_a_cache(frame):
+    slow = reported(sn.as_dataset(frame[list("abcd")], frame["y"]).map(slow_row))
+    assert slow.work == "copying"
+    sentence = on(slow, 1)
+    assert "the model waited for functions of rows, over DataFrame" in sentence
+    assert (
+        "more workers would not help on 1 core; rows that are ready, by ds.cache(path)" in sentence
+    )
+    assert "num_workers=4" in on(slow, 4)
+
+
+def test_workers_that_start_for_longer_than_they_save_are_not_advised(table):
+    small = reported(table.map(slow_row)[:100], num_workers=0)
+    assert small.start >= 0.5
+    sentence = on(small, 4)
+    assert "s are too few for workers, which take 0.5 s to start; rows that are" in sentence
+    assert "num_workers=" not in sentence
+    assert "num_workers=4" in replace(small, cores=4, start=0.0).bottleneck
