@@ -130,7 +130,7 @@ def _pool(
     reader: Any, fetches: Iterator[Fetch], posted: deque[Fetch], plan: LoadPlan, timeout: float
 ) -> Generator[Pair]:
     """Read in the workers of one DataLoader; `posted` holds what has not come back."""
-    loader: DataLoader[Any] = DataLoader(
+    loader = _Loader(
         _Guarded(reader),  # type: ignore[arg-type]
         sampler=_Remembered(fetches, posted),
         batch_size=None,
@@ -222,6 +222,13 @@ def _paired(posted: deque[Fetch], result: "Any | Failure") -> Pair:
     if isinstance(result, Failure):
         raise result.error("In a worker process")
     return posted.popleft(), result
+
+
+class _Loader(DataLoader[Any]):
+    """A DataLoader that does not warn of more workers than cores: the user's number counts."""
+
+    def check_worker_number_rationality(self) -> None:
+        """Say nothing; to silence `warnings` would concern other threads, too."""
 
 
 class _Remembered:

@@ -16,8 +16,6 @@ from sklearnish.data._transforms import per_batch
 
 N = 67
 SIZES = [1, 2, 7, 100]
-# torch warns that more workers than cores are slow; the tests ask for three on any machine.
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 
 def with_rng(x, rng):

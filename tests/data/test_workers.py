@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import torch
 
 from sklearnish.data import DataWorkerError
 from sklearnish.data._loader import Loader
@@ -96,6 +97,13 @@ def test_a_worker_that_dies_is_replaced(path, tmp_path, way, num_workers, where)
     assert got == rows(path, 0)
     assert len(caught) == 1
     assert no_workers_left()
+
+
+def test_more_workers_than_cores_are_not_warned_of(path, monkeypatch):
+    monkeypatch.setattr(torch._utils, "cpu_count", lambda: 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rows(path, 2) == rows(path, 0)
 
 
 @pytest.mark.parametrize("way", list(ENDS))

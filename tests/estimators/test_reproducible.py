@@ -103,7 +103,6 @@ def reference(folder):
     return {s: weights(estimator(s, 0, num_threads=1).fit(scan(s, folder))) for s in SOURCES}
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # more than cores
 @pytest.mark.parametrize("num_workers", ["auto", 1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_number_of_workers_plays_no_part(source, num_workers, folder, reference):
