@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from sklearnish.data._processes import worker_context
+from sklearnish.data._processes import main_can_be_imported, start_method, worker_context
 from sklearnish.data._samplers import Fetch
 from sklearnish.data._tuning import LoadPlan
 
@@ -89,7 +89,8 @@ def in_processes(
     Raises
     ------
     DataWorkerError
-        At the third death on a fetch, or if one does not come in time.
+        At the third death on a fetch, if one does not come in time, or if no worker can start
+        since the script lacks a guard.
     """
     while True:
         posted: deque[Fetch] = deque()
@@ -97,6 +98,7 @@ def in_processes(
             yield from _pool(reader, fetches, posted, plan, timeout)
             return
         except _Died as death:
+            _check_guard(death)
             warnings.warn(
                 f"A worker process that was reading {reader.describe(posted[0])}, or rows after "
                 f"it, {death}; they are read again.",
@@ -193,6 +195,21 @@ def _ended(exitcode: int) -> str:
         with suppress(ValueError):
             return f"was killed by signal {-exitcode} ({signal.Signals(-exitcode).name})"
     return f"ended with exit code {exitcode}"
+
+
+def _check_guard(death: _Died) -> None:
+    """Raise if a worker ended because it ran the script once more, up to where it starts workers.
+
+    Nothing else that is likely ends one with code 1: what reading raises is sent back.
+    """
+    method = start_method()
+    if method == "fork" or not str(death).endswith(_ended(1)) or main_can_be_imported():
+        return
+    raise DataWorkerError(
+        f"A worker process {death} before it could read. With the start method {method!r} it is a "
+        "new interpreter, which imports the script, and so runs it once more: the script lacks "
+        "`if __name__ == '__main__':`. Put what trains under it, or read with num_workers=0."
+    ) from death.__cause__
 
 
 def _quiet(iterator: Any) -> None:

@@ -3,6 +3,8 @@
 import functools
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ import psutil
 import pytest
 import torch
 
-from sklearnish.data import DataWorkerError
+from sklearnish.data import DataWorkerError, _workers
 from sklearnish.data._loader import Loader
 from sklearnish.data._scan import scan_parquet
 
@@ -117,6 +119,53 @@ def test_the_third_death_on_the_same_rows_is_an_error(path, way):
     first, last = (int(part.split()[0]) for part in text.split(" row ")[1:3])
     assert first <= BAD <= last
     assert no_workers_left()
+
+
+@pytest.mark.parametrize(
+    ("code", "method", "guarded", "told"),
+    [
+        (1, "spawn", False, True),
+        (1, "spawn", True, False),
+        (1, "fork", False, False),
+        (3, "spawn", False, False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:A worker process:RuntimeWarning")
+def test_only_a_missing_guard_is_told_of(path, monkeypatch, code, method, guarded, told):
+    monkeypatch.setattr(_workers, "start_method", lambda: method)
+    monkeypatch.setattr(_workers, "main_can_be_imported", lambda: guarded)
+    monkeypatch.setitem(WAYS, "exit", functools.partial(os._exit, code))
+    with pytest.raises(DataWorkerError, match=f"exit code {code}") as caught:
+        rows(path, 1, functools.partial(die, "exit", ""))
+    assert ("lacks `if __name__" in str(caught.value)) == told
+    assert ("for the 3rd time" in str(caught.value)) != told
+    assert no_workers_left()
+
+
+UNGUARDED = """
+import multiprocessing
+import numpy as np
+import sklearnish as sn
+
+multiprocessing.set_start_method("spawn", force=True)
+X = np.zeros((2000, 3), np.float32)
+try:
+    sn.TorchClassifier(max_epochs=1, num_workers=2).fit(sn.as_dataset(X, np.arange(2000) % 2))
+except sn.DataWorkerError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=250, env=environment
+    )
+    assert "lacks `if __name__ == '__main__':`" in done.stdout
+    assert "are read again" not in done.stderr
 
 
 def test_a_hang_ends_after_the_timeout(path):
