@@ -33,9 +33,11 @@ def check_numeric(source: Source, names: Sequence[str]) -> None:
     """
     bad = [f"{n!r} ({source.schema[n].dtype})" for n in names if source.schema[n].kind != "number"]
     if bad:
+        text = (n for n in names if source.schema[n].kind == "text")
+        why = next(filter(None, map(source.why_text, text)), "")
         raise ValueError(
-            f"Features must be numbers, but {source.name} has {', '.join(bad)}. Encode such a "
-            "column first, for example in a ColumnTransformer, or drop it."
+            f"Features must be numbers, but {source.name} has {', '.join(bad)}. {why}Encode such "
+            "a column first, for example in a ColumnTransformer, or drop it."
         )
 
 

@@ -54,6 +54,37 @@ def _fits(candidate: Any, dtype: Any, texts: Any, options: CsvOptions) -> bool:
     return True
 
 
+def mostly_numbers(texts: Any) -> bool:
+    """Say whether more than half of the texts are numbers, with a point or a comma."""
+    numbers = pc.sum(_is_number(texts, "[.,]")).as_py() or 0
+    return bool(2 * numbers > len(texts) - texts.null_count)
+
+
+def odd_one(texts: Any, decimal: str) -> int | None:
+    """Find the first text that is not written as a number.
+
+    Parameters
+    ----------
+    texts : pyarrow.ChunkedArray of string
+        Null where a value is missing.
+    decimal : str
+        The sign before the decimals.
+
+    Returns
+    -------
+    int or None
+        Its place; None if all are numbers.
+    """
+    place = pc.index(_is_number(texts, f"[{decimal}]"), False).as_py()
+    return None if place < 0 else int(place)
+
+
+def _is_number(texts: Any, decimal: str) -> Any:
+    """Say of each text whether it is written as a number; null where it is missing."""
+    pattern = rf"^\s*[+-]?(\d+{decimal}?\d*|{decimal}\d+)([eE][+-]?\d+)?\s*$"
+    return pc.match_substring_regex(texts, pattern)
+
+
 def _any(texts: Any, pattern: str) -> bool:
     """Say whether a pattern occurs in any text."""
     return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())

@@ -130,6 +130,10 @@ class Source(ABC):
         """Say where a row is stored, for errors."""
         return f"row {row} of {self.name}"
 
+    def why_text(self, column: str) -> str:
+        """Say which value makes text of a column that looks like numbers, "" if it does not."""
+        return ""
+
     def check_unchanged(self) -> None:
         """Raise DatasetChangedError if the files are not the ones that were scanned."""
         return None

@@ -23,7 +23,7 @@ from sklearnish.data._csv_text import (
     split_rows,
     unreadable,
 )
-from sklearnish.data._csv_types import NULL, promote
+from sklearnish.data._csv_types import NULL, mostly_numbers, odd_one, promote
 from sklearnish.data._files import (
     Listing,
     Manifest,
@@ -35,6 +35,9 @@ from sklearnish.data._files import (
 )
 from sklearnish.data._limits import ROW_BYTES, limit
 from sklearnish.data._processes import n_cores
+
+_LOOKED_AT = 2**16
+"""Values of a column that are searched at once for the one that makes it text."""
 
 _SUFFIXES = tuple(
     kind + packed
@@ -87,11 +90,33 @@ class CsvSource(CacheSource):
             manifest.check()
         super().__init__(path, describe(paths if isinstance(paths, str | Path) else files))
         self._first_rows = _read_sidecar(path)
+        self._decimal = options.decimal
 
     def row_name(self, row: int) -> str:
         """Say in which file a row is."""
         file = int(np.searchsorted(self._first_rows, row, side="right")) - 1
         return f"data row {row - self._first_rows[file]} of {self.files[file]}"
+
+    def why_text(self, column: str) -> str:
+        """Name the first value that is no number where most are, and what reads it."""
+        for start in range(0, self.n_rows, _LOOKED_AT):
+            rows = np.arange(start, min(start + _LOOKED_AT, self.n_rows))
+            texts = self.read(rows, [column])[column]
+            if start == 0 and not mostly_numbers(texts):
+                return ""
+            place = odd_one(texts, self._decimal)
+            if place is not None:
+                return self._oddity(column, start + place, texts[place].as_py())
+        return ""
+
+    def _oddity(self, column: str, row: int, value: str) -> str:
+        """Word it."""
+        comma = "." if self._decimal == "," else ","
+        return (
+            f"Most values of {column!r} are numbers, but {self.row_name(row)} has {value!r}: "
+            f"scan_csv(..., na_values=[{value!r}]) reads it as missing, and decimal={comma!r} "
+            f"reads numbers such as '1{comma}5'. "
+        )
 
     def check_unchanged(self) -> None:
         """Raise DatasetChangedError if a CSV file or the copy changed, or a file was added."""

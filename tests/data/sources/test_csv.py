@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sklearnish.data._columns import check_numeric
 from sklearnish.data._files import DatasetChangedError, cache_folder
+from sklearnish.data._sources import csv
 from sklearnish.data._sources.csv import CsvSource
 
 
@@ -287,3 +289,42 @@ def test_of_two_processes_one_converts(tmp_path):
     names = [p.suffix for p in cache_folder().iterdir()]
     assert sorted(names) == [".arrow", ".json", ".lock"]
     assert json.loads(next(cache_folder().glob("*.json")).read_text()) == [0]
+
+
+# A column of numbers with a value that is none
+
+
+def refused(source):
+    with pytest.raises(ValueError, match="Features must be numbers") as caught:
+        check_numeric(source, list(source.schema))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("odd", ["oops", "-", "?", "1,5"])
+@pytest.mark.parametrize("row", [0, 5, 9])
+def test_the_value_that_makes_text_of_numbers_is_named(tmp_path, monkeypatch, odd, row):
+    monkeypatch.setattr(csv, "_LOOKED_AT", 4)
+    values = ["1", "-2.5", "+3e-2", "", ".5"] * 2
+    values[row] = f'"{odd}"'
+    text = "a,b\n" + "".join(f"1,{v}\n" for v in values)
+    told = refused(scan(tmp_path, text))
+    assert f"Most values of 'b' are numbers, but data row {row} of {tmp_path / 'a.csv'}" in told
+    assert f"has {odd!r}: scan_csv(..., na_values=[{odd!r}]) reads it as missing" in told
+    assert "decimal=',' reads numbers such as '1,5'. Encode such a column" in told
+    fine = scan(tmp_path, text, na_values=[odd])
+    check_numeric(fine, list(fine.schema))
+
+
+def test_numbers_with_another_decimal_sign_are_told_of_it(tmp_path):
+    text = "a;b\n1;1,5\n2;2,5\n"
+    assert "data row 0 of" in (told := refused(scan(tmp_path, text, sep=";")))
+    assert "decimal=','" in told
+    check_numeric(scan(tmp_path, text, sep=";", decimal=","), ["a", "b"])
+    assert "decimal='.'" in refused(scan(tmp_path, "a\n1\n2.5\n3\n", sep=";", decimal=","))
+
+
+@pytest.mark.parametrize("values", ["xyz", "x1", ["12345678901234567890123", "1.5"]])
+def test_text_is_not_taken_for_numbers(tmp_path, values):
+    told = refused(scan(tmp_path, "a\n" + "".join(f"{v}\n" for v in values)))
+    assert "Most values" not in told
+    assert "has 'a' (" in told
