@@ -1,8 +1,12 @@
 """Where does the time of a fit go? Read the report, draw it, and act on it.
 
 The same model is trained on rows that a function makes anew in every epoch, and on those rows
-written to a folder once; the pictures stand beside each other in ``pipeline_report.png``.
+written to a folder once, here a temporary one; the pictures stand beside each other in
+``pipeline_report.png``.
 """
+
+import tempfile
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +20,7 @@ def slow_feature(x):
     return x.sort().values.cumsum(0)
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     """Fit twice, print both reports, draw them."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20_000, 16), dtype=np.float32)
@@ -28,7 +32,7 @@ def main() -> None:
     _, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained", sharey=True)
     for name, data, ax in [
         ("rows made anew in every epoch", ds, axes[0]),
-        ("rows that are ready", ds.cache("ready"), axes[1]),
+        ("rows that are ready", ds.cache(folder / "ready"), axes[1]),
     ]:
         report = clf.fit(data).pipeline_report_
         print(f"--- {name}\n{report}\n")
@@ -38,4 +42,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as temporary:
+        main(Path(temporary))

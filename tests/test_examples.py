@@ -31,3 +31,5 @@ def test_example_runs_without_complaint(example, tmp_path):
     assert done.stdout.strip(), "an example prints what it shows"
     assert "Warning" not in done.stderr
     assert "Traceback" not in done.stderr
+    left = [path.name for path in tmp_path.iterdir() if path.suffix != ".png"]
+    assert not left, "run again after a change, it would find what it left"
