@@ -186,6 +186,7 @@ def _check_nodes(data: bytes) -> set[str]:
             f"reads {_protocol()}."
         )
     compiled = set()
+    _check_files(schema)
     for node in _nodes(schema):
         kind, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
         if kind in _COMPILED or name in _COMPILED_CLASSES:
@@ -195,6 +196,17 @@ def _check_nodes(data: bytes) -> set[str]:
         elif kind not in _AUDITED and name not in _NODES.get(kind, ()):
             raise ValueError(f"it has a {kind} of {name}, which sn.save never writes.")
     return compiled
+
+
+def _check_files(schema: dict[str, Any]) -> None:
+    """Refuse a member that is read as two objects: a small file could ask for any number."""
+    owners: dict[str, Any] = {}
+    for node in _nodes(schema):
+        name, owner = node.get("file"), node.get("__id__")
+        if name is not None and (not owner or owners.setdefault(name, owner) != owner):
+            raise ValueError(
+                f"its member {str(name)[:80]!r} is used by more than one object; the limit is one."
+            )
 
 
 def _check_array(node: dict[str, Any]) -> None:

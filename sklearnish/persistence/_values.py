@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sklearnish.persistence._trust import INSTANCES, Trust, name_of
 
 _MOST_TEXT = 2**28
-"""Bytes of an array of fixed-width text, of which a few letters can claim any width."""
+"""Bytes of all arrays of fixed-width text in a file: a few letters can claim any width."""
 
 _TWISTER_KEYS = 624
 """Numbers in the state of MT19937."""
@@ -31,6 +31,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
+        self._text = 0
 
     def encode(self, value: Any, where: str) -> Any:
         """Turn a value into what JSON can hold; `where` names it, in errors and to tensors."""
@@ -72,6 +73,8 @@ class Encoder:
         """Store numbers as a tensor, text and objects as JSON."""
         if value.dtype.kind in "UO":
             width = value.dtype.itemsize // 4 if value.dtype.kind == "U" else None
+            if width is not None:
+                self._text = _with_text(self._text, value.nbytes, where)
             items = self._all(value.ravel().tolist(), where)
             return {"shape": list(value.shape), "width": width, "items": items}
         if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
@@ -163,10 +166,12 @@ class Decoder:
     def __init__(self, tensors: dict[str, Tensor], trust: Trust) -> None:
         self.tensors = tensors
         self.trust = trust
+        self._taken: set[str] = set()
+        self._text = 0
         self._kinds: dict[str, Callable[[Any], Any]] = {
             "$tuple": lambda body: tuple(self.decode(item) for item in body),
             "$dict": lambda body: {self.decode(k): self.decode(v) for k, v in body},
-            "$tensor": lambda body: self.tensors[body].clone(),
+            "$tensor": self._tensor,
             "$array": self._array,
             "$scalar": lambda body: self._array(body)[()],
             "$random_state": self._random_state,
@@ -198,18 +203,29 @@ class Decoder:
                 )
         return {name: self.decode(node) for name, node in nodes.items()}
 
+    def _tensor(self, name: str) -> Tensor:
+        """Copy a tensor, once: a small file could else ask for any number of copies."""
+        if name in self._taken:
+            raise ValueError(
+                f"it uses the tensor {name[:80]!r} more than once; the limit is once, as sn.save "
+                "stores a tensor for each use."
+            )
+        self._taken.add(name)
+        return self.tensors[name].clone()
+
     def _array(self, body: Any) -> Any:
         """Rebuild an array."""
         if isinstance(body, str):
-            return self.tensors[body].clone().numpy()
+            return self._tensor(body).numpy()
         items, width = [self.decode(item) for item in body["items"]], body["width"]
         if width is None:
             array = np.empty(len(items), dtype=object)
             for i, item in enumerate(items):  # a list would be spread by an assignment of all
                 array[i] = item
-        elif type(width) is not int or not 0 <= 4 * width * len(items) <= _MOST_TEXT:
-            raise ValueError(f"it has an array of text of width {width!r}.")
+        elif type(width) is not int or width < 0 or not all(type(item) is str for item in items):
+            raise ValueError(f"it has an array of text of width {width!r}, or of other things.")
         else:
+            self._text = _with_text(self._text, 4 * width * len(items), "it")
             array = np.array(items, dtype=f"U{width}")
         return array.reshape(body["shape"])
 
@@ -245,9 +261,7 @@ class Decoder:
         nn.Module.__init__(module)
         vars(module).update(self.attributes(body["plain"], nn.Module))
         for name, entry in body["parameters"].items():
-            weight = (
-                None if entry is None else nn.Parameter(self.tensors[entry[0]].clone(), entry[1])
-            )
+            weight = None if entry is None else nn.Parameter(self._tensor(entry[0]), entry[1])
             module.register_parameter(name, weight)
         for name, (node, persistent) in body["buffers"].items():
             module.register_buffer(name, self.decode(node), persistent=persistent)
@@ -267,6 +281,16 @@ class Decoder:
         else:
             vars(instance).update({key: self.decode(node) for key, node in body["state"].items()})
         return instance
+
+
+def _with_text(before: int, more: int, where: str) -> int:
+    """Add to the bytes of text in a file, up to a limit."""
+    if before + more > _MOST_TEXT:
+        raise ValueError(
+            f"{where} has an array of text of {more:,} bytes, by which those of the file come to "
+            f"{before + more:,} bytes; the limit is {_MOST_TEXT:,}."
+        )
+    return before + more
 
 
 def check_random_state(generator: np.random.RandomState) -> None:

@@ -26,6 +26,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from skops.io import _general
 
 import sklearnish as sn
+from sklearnish.persistence._archive import objects_in
 from tests.estimators.common import TwoLayers, classification, regression
 from tests.persistence.common import FAST, TWO_LAYERS, edited, names, rewritten, zipped
 
@@ -376,6 +377,27 @@ def test_the_inner_zip_is_checked_too(tmp_path):
         rewritten(tmp_path / "a.sn", {"model.skops": data})
         with pytest.raises(ValueError, match=r"compressed|no zip|never writes"):
             sn.load(tmp_path / "a.sn")
+
+
+@pytest.mark.parametrize("owner", [None, 0, 1])
+def test_an_array_is_not_loaded_twice(owner, tmp_path):
+    sn.save(make_pipeline(StandardScaler(), _clf()).fit(*names()), tmp_path / "a.sn")
+
+    def twice(schema):
+        array = next(node for node in objects_in(schema) if "file" in node)
+        schema["content"]["content"]["verbose"] = {**array, "__id__": owner}
+
+    _change_schema(tmp_path / "a.sn", twice)
+    with pytest.raises(ValueError, match="used by more than one object; the limit is one"):
+        sn.load(tmp_path / "a.sn")
+
+
+def test_an_array_in_two_places_stays_one(tmp_path):
+    shared = np.arange(3.0)
+    model = make_pipeline(FunctionTransformer(kw_args={"a": shared, "b": shared}), _clf())
+    sn.save(model, tmp_path / "a.sn")
+    loaded = sn.load(tmp_path / "a.sn")[0].kw_args
+    assert loaded["a"] is loaded["b"]
 
 
 def test_a_part_that_is_not_there_is_refused(tmp_path):

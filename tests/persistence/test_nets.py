@@ -41,21 +41,21 @@ def _pair(pairs, key):
     return next(pair for pair in pairs["$dict"] if pair[0] == key)
 
 
-def _optimizer_state(record, name):
-    """Find a state of the optimizer for the first weight."""
+def _optimizer_state(record, name, weight=0):
+    """Find a state of the optimizer for a weight."""
     states = _pair(_pair(record["net"]["descent"], "optimizer")[1], "state")[1]
-    return _pair(states["$dict"][0][1], name)
+    return _pair(states["$dict"][weight][1], name)
 
 
-def _swap_state(record):
-    """Give the first weight the state of another shape."""
-    other = _pair(_pair(record["net"]["descent"], "optimizer")[1], "state")[1]["$dict"][1][1]
-    _optimizer_state(record, "exp_avg")[1] = _pair(other, "exp_avg")[1]
+def _swap_state(record, other="exp_avg"):
+    """Give the first weight the state of another shape, and the second that of the first."""
+    first, second = _optimizer_state(record, "exp_avg"), _optimizer_state(record, other, weight=1)
+    first[1], second[1] = second[1], first[1]
 
 
 def _step_for_state(record):
     """Give a weight a state of one number: a fused step would read beyond it."""
-    _optimizer_state(record, "exp_avg")[1] = _optimizer_state(record, "step")[1]
+    _swap_state(record, "step")
 
 
 LINEAR = {"$code": "torch.nn.modules.linear:Linear"}

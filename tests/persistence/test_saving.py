@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from torch import nn
 
 import sklearnish as sn
 from tests.estimators.common import TwoLayers, classification
-from tests.persistence.common import CASES, FAST, TWO_LAYERS, doubled, names, rewritten
+from tests.persistence.common import CASES, FAST, TWO_LAYERS, doubled, edited, names, rewritten
 
 
 def _same(a, b):
@@ -326,6 +327,43 @@ def test_a_truncated_file_is_an_error(size, fitted, tmp_path):
         sn.load(path)
 
 
+def _junk(node):
+    """Make a change of a saved file: an attribute of any content."""
+    return edited(lambda model: model["estimators"][0]["fitted"].update(junk_=node))
+
+
+def _many_copies(path):
+    tensors = safetensors.torch.save({"big": torch.zeros(2**20)})
+    sn.save(sn.TorchClassifier(), path)
+    return {"tensors.safetensors": tensors, "model.json": _junk([{"$tensor": "big"}] * 200)}
+
+
+def _much_text(path):
+    sn.save(sn.TorchClassifier(), path)
+    return {"model.json": _junk([{"$array": {"shape": [1], "width": 2**24, "items": ["a"]}}] * 12)}
+
+
+def _much_nested_text(path):
+    sn.save(sn.TorchClassifier(), path)
+    return {"model.json": _junk({"$array": {"shape": [12], "width": 2**24, "items": [["a"] * 12]}})}
+
+
+@pytest.mark.parametrize("hostile", [_many_copies, _much_text, _much_nested_text])
+def test_a_small_file_does_not_take_much_memory(hostile, tmp_path):
+    path = rewritten(tmp_path / "a.sn", hostile(tmp_path / "a.sn"))
+    code = (
+        "import resource, sys, sklearnish as sn\n"
+        "from sklearnish.persistence import _containers\n"  # as the first load does
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "before = peak()\n"
+        "try: sn.load(sys.argv[1])\n"
+        "except ValueError as error: print(peak() - before, error)\n"
+    )
+    grown, message = _python(code, path).stdout.split(" ", 1)
+    assert re.search("the limit is|of other things", message)
+    assert int(grown) < 400  # MB; they ask for 800
+
+
 def _python(code, *args, **environment):
     command = [sys.executable, "-c", code, *map(str, args)]
     env = {**os.environ, **environment}
@@ -369,8 +407,6 @@ def test_no_pickle_is_used_in_a_process_that_has_none(fitted, tmp_path):
 
 def test_members_are_json_and_safetensors(fitted, tmp_path):
     import json
-
-    import safetensors.torch
 
     sn.save(fitted["text"], tmp_path / "a.sn")
     with zipfile.ZipFile(tmp_path / "a.sn") as archive:

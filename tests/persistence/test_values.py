@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from torch import nn
 
 import sklearnish as sn
+from sklearnish.persistence import _values
 from sklearnish.persistence._trust import Trust
 from sklearnish.persistence._values import Decoder, Encoder
 from tests.persistence.common import OwnLoss, doubled
@@ -243,6 +244,7 @@ def test_the_message_names_the_place():
         {"$array": {"items": ["a"], "width": "1,O", "shape": [1]}},
         {"$array": {"items": ["a"], "width": True, "shape": [1]}},
         {"$array": {"items": ["a"], "width": 1, "shape": [2]}},
+        {"$array": {"items": [["a", "a"]], "width": 2, "shape": [2]}},
         {"$random_state": [[1] * 624, 10**6, 0, 0.0]},
         {"$random_state": [[1] * 624, -5, 0, 0.0]},
         {"$random_state": [[1], 0, 0, 0.0]},
@@ -253,6 +255,42 @@ def test_the_message_names_the_place():
 def test_json_of_no_meaning_is_refused(node):
     with pytest.raises(ValueError):  # noqa: PT011 - each has a message of its own
         _decode(node)
+
+
+def test_text_has_one_limit_for_all_arrays(monkeypatch):
+    monkeypatch.setattr(_values, "_MOST_TEXT", 100)
+    text = {"$array": {"items": ["a"], "width": 10, "shape": [1]}}
+    assert len(_decode([text, text])) == 2
+    with pytest.raises(ValueError, match=r"come to 120 bytes; the limit is 100\."):
+        _decode([text, {"$tuple": [text, text]}])
+    # Nested items would be more text than their count says.
+    with pytest.raises(ValueError, match="or of other things"):
+        _decode({"$array": {"items": [["a"] * 100], "width": 20, "shape": [100]}})
+
+
+def test_what_would_be_too_much_text_to_load_is_not_saved(monkeypatch):
+    monkeypatch.setattr(_values, "_MOST_TEXT", 100)
+    array = np.array(["a"], "U10")
+    assert len(_round_trip([array, array])) == 2
+    with pytest.raises(ValueError, match=r"it\.2 has an array of text of 40 bytes.* limit is 100"):
+        Encoder().encode([array, array, array], "it")
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"$tensor": "w"},
+        {"$array": "w"},
+        {"$scalar": "w"},
+        {"$module": {"parameters": {"bias": ["w", True]}}},
+    ],
+    ids=str,
+)
+def test_a_tensor_is_used_once(second):
+    if "$module" in second:
+        second = _linear(**second["$module"])
+    with pytest.raises(ValueError, match="'w' more than once; the limit is once"):
+        _decode([{"$tensor": "w"}, second], w=torch.ones(()))
 
 
 def _linear(**changes):
