@@ -71,14 +71,12 @@ class Trust:
     """Finds the code that a file names, if it is on the list or the user trusts it."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
-        if isinstance(trusted, str | bytes):
-            raise TypeError(f"trusted={trusted!r} must be a list of import paths.")
-        self.names = frozenset(trusted)
-        if not all(isinstance(name, str) for name in self.names):
-            raise TypeError(
-                f"trusted={list(self.names)!r} must be import paths, such as "
-                "'my_package.my_module.Net'."
-            )
+        if isinstance(trusted, str | bytes) or not isinstance(trusted, Iterable):
+            raise TypeError(_not_names(trusted))
+        names = list(trusted)
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(_not_names(names))
+        self.names = frozenset(names)
 
     def allows(self, name: str) -> bool:
         """Say whether code may be imported."""
@@ -107,6 +105,14 @@ class Trust:
                 f"it needs code that is not trusted. If you trust the file and this code, which "
                 f"is then run as the file wants it, pass trusted={missing!r}."
             )
+
+
+def _not_names(trusted: Any) -> str:
+    """Say what trusted takes; there is no way to trust whatever a file asks for."""
+    return (
+        f"trusted={trusted!r} must be a list of import paths, such as "
+        'trusted=["my_module.Net"]; without it, the error lists what the file asks for.'
+    )
 
 
 def is_known(value: Any) -> bool:

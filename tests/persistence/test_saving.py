@@ -248,9 +248,11 @@ def test_code_must_be_trusted_by_name(fitted, tmp_path):
             sn.load(tmp_path / "a.sn", trusted)
 
 
-@pytest.mark.parametrize("trusted", ["a.b", [1], [TwoLayers], b"a"])
+@pytest.mark.parametrize(
+    "trusted", ["a.b", [1], [TwoLayers], b"a", True, False, None, 1, TwoLayers, [["a.b"]]]
+)
 def test_trusted_is_a_list_of_names(trusted, tmp_path):
-    with pytest.raises(TypeError, match="trusted="):
+    with pytest.raises(TypeError, match=r"^trusted=.*must be a list of import paths"):
         sn.load(tmp_path / "nothing.sn", trusted)
 
 
