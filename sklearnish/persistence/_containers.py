@@ -14,9 +14,9 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
-from sklearn import calibration, compose, metrics, model_selection
+from sklearn import calibration, compose, feature_selection, metrics, model_selection
 from sklearn.base import BaseEstimator
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, _metadata_requests
 
 from sklearnish.estimators._base import TorchEstimator
 from sklearnish.persistence._archive import objects_in, parse_json, read_members
@@ -257,6 +257,9 @@ def _base() -> frozenset[str]:
         *(calibration._SigmoidCalibration, calibration._TemperatureScaling),
         *(getattr(model_selection, name) for name in _SPLITTERS.split()),
         *(metrics.get_scorer(name)._score_func for name in metrics.get_scorer_names()),
+        *(getattr(metrics, name) for name in _METRICS.split()),
+        *(getattr(feature_selection, name) for name in _SELECTION_SCORES.split()),
+        *(_metadata_requests.MetadataRequest, _metadata_requests.MethodMetadataRequest),
     ]
     return frozenset(f"{kind.__module__}.{kind.__name__}" for kind in kinds)
 
@@ -265,4 +268,13 @@ _SPLITTERS = """
     GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut LeaveOneOut LeavePGroupsOut LeavePOut
     PredefinedSplit RepeatedKFold RepeatedStratifiedKFold ShuffleSplit StratifiedGroupKFold
     StratifiedKFold StratifiedShuffleSplit TimeSeriesSplit
+"""
+_METRICS = """
+    cohen_kappa_score d2_pinball_score d2_tweedie_score fbeta_score hamming_loss hinge_loss
+    mean_pinball_loss mean_tweedie_deviance ndcg_score zero_one_loss
+"""
+"""Those that make no scorer of their own name, for make_scorer."""
+
+_SELECTION_SCORES = """
+    chi2 f_classif f_regression mutual_info_classif mutual_info_regression r_regression
 """

@@ -11,18 +11,27 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.ensemble import RandomForestClassifier, StackingClassifier, VotingClassifier
+from sklearn.feature_selection import (
+    SelectFpr,
+    SelectKBest,
+    SelectPercentile,
+    chi2,
+    f_regression,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import fbeta_score, make_scorer
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
     RandomizedSearchCV,
     StratifiedKFold,
+    TunedThresholdClassifierCV,
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
 from skops.io import _general
 
 import sklearnish as sn
@@ -93,6 +102,25 @@ MODELS = {
     ),
     "rest": (OneVsRestClassifier(_clf()), names()),
     "threshold": (FixedThresholdClassifier(_clf(), threshold=0.6), classification(classes=2)),
+    "tuned threshold": (TunedThresholdClassifierCV(_clf(), cv=2), classification(classes=2)),
+    "best": (make_pipeline(SelectKBest(k=4), _clf()), names()),
+    "best of chi2": (
+        make_pipeline(MinMaxScaler(), SelectPercentile(chi2, percentile=50), _clf()),
+        names(),
+    ),
+    "best by regression": (
+        make_pipeline(SelectFpr(f_regression), sn.TorchRegressor(**FAST)),
+        regression(),
+    ),
+    "made scorer": (
+        GridSearchCV(
+            _clf(),
+            {"lr": [0.01]},
+            scoring=make_scorer(fbeta_score, beta=2, average="macro"),
+            cv=2,
+        ),
+        names(),
+    ),
     "outputs": (
         MultiOutputClassifier(_clf()),
         (names()[0], np.stack([names()[1], names()[1][::-1]], 1)),
