@@ -120,7 +120,7 @@ def expand_paths(paths: Paths, suffixes: Sequence[str] = ()) -> list[Path]:
     Raises
     ------
     FileNotFoundError
-        A file is missing, a glob or a directory has no match.
+        A file is missing, a glob or a directory has no match, a path is empty.
     ValueError
         A file is empty, is given twice, or a path is a URL.
     TypeError
@@ -140,6 +140,17 @@ def expand_paths(paths: Paths, suffixes: Sequence[str] = ()) -> list[Path]:
     return files
 
 
+def path_text(path: str | os.PathLike[str]) -> str:
+    """Spell a path as text; an empty one, for pathlib the current folder, was never meant."""
+    text = os.fspath(path)
+    if not text:
+        raise FileNotFoundError(
+            "an empty path was given. Give a file or folder ('.' is the current folder); if the "
+            "path comes from an environment variable or a setting, set it."
+        )
+    return text
+
+
 def _absolute(item: object) -> Path:
     """Spell a path in full, whatever the current folder will be."""
     return Path(os.path.abspath(Path(str(item)).expanduser()))  # noqa: PTH100 - keeps links
@@ -156,7 +167,7 @@ def _expand(item: object, suffixes: tuple[str, ...]) -> list[Path]:
     """List the files of one path, glob or directory."""
     if not isinstance(item, str | os.PathLike):
         raise TypeError(f"expected a path (str or pathlib.Path), got {type(item).__name__}.")
-    text = os.fspath(item)
+    text = path_text(item)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         raise ValueError(f"{text} is a URL; only local files can be read. Download it first.")
     path = _absolute(text)

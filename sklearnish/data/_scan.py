@@ -9,6 +9,7 @@ import torch
 
 from sklearnish.data._columns import column_names
 from sklearnish.data._dataset import Dataset
+from sklearnish.data._files import path_text
 from sklearnish.data._source import Source
 from sklearnish.data._sources.arrays import ArraySource
 from sklearnish.data._sources.csv import CsvSource
@@ -103,7 +104,7 @@ def scan_parquet(
     Raises
     ------
     FileNotFoundError
-        If nothing matches.
+        If nothing matches, or a path is empty.
     ValueError
         If a file is empty, damaged or not Parquet, files differ in their columns, a file claims
         more rows per byte than the environment variable ``SKLEARNISH_MAX_ROWS_PER_BYTE`` allows
@@ -161,7 +162,7 @@ def scan_csv(
     Raises
     ------
     FileNotFoundError
-        If nothing matches.
+        If nothing matches, or a path is empty.
     TypeError
         If a keyword is not supported.
     ValueError
@@ -201,7 +202,7 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
     Raises
     ------
     FileNotFoundError
-        If nothing matches.
+        If nothing matches, or a path is empty.
     ValueError
         If a file is empty, truncated, not in the .npy format, holds Python objects, or files
         differ in the shape of their rows.
@@ -248,7 +249,7 @@ def scan_images(
     Raises
     ------
     FileNotFoundError
-        If there is no such folder or file.
+        If there is no such folder or file, or none was given.
     ValueError
         If there are no pictures, sizes differ and `size` is None, a path leads out of `root`,
         a picture has more pixels than the environment variable ``SKLEARNISH_MAX_PIXELS``
@@ -276,7 +277,7 @@ def scan_images(
         raise ValueError("labels go with a list of files; a folder or tar names its own.")
     if root is not None:
         raise ValueError("root goes with a list of files, which are looked for in it.")
-    is_folder = pathlib.Path(paths).expanduser().is_dir()
+    is_folder = pathlib.Path(path_text(paths)).expanduser().is_dir()
     return _view(images_in_folder(paths, size) if is_folder else images_in_tar(paths, size))
 
 

@@ -5,7 +5,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from sklearnish.data._scan import as_dataset, scan_parquet
+from sklearnish.data._scan import as_dataset, scan_csv, scan_images, scan_npy, scan_parquet
+
+SCANS = [scan_parquet, scan_csv, scan_npy, scan_images]
 
 FRAME = pd.DataFrame(
     {"a": [1.0, 2.0, 3.0], "b": [4, 5, 6], "label": [0, 1, 0], "w": [1.0, 2.0, 3.0]}
@@ -68,6 +70,25 @@ def test_a_file_without_rows(tmp_path):
     FRAME[:0].to_parquet(tmp_path / "empty.parquet")
     with pytest.raises(ValueError, match=r"empty\.parquet has 0 rows; at least one is needed"):
         scan_parquet(tmp_path / "empty.parquet")
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("paths", ["", [""], [], ()], ids=repr)
+def test_an_empty_path_is_not_the_current_folder(folder, monkeypatch, scan, paths):
+    monkeypatch.chdir(folder)  # where there would be something to read
+    with pytest.raises(FileNotFoundError, match=r"an empty path was given|list of .* is empty"):
+        scan(paths)
+
+
+def test_no_empty_path_among_others(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.zeros((2, 3)))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="an empty path"):
+        scan_npy("a.npy", target="")
+    with pytest.raises(FileNotFoundError, match="an empty path"):
+        scan_images(["a.png", ""], root=tmp_path)
+    with pytest.raises(FileNotFoundError, match="an empty path"):
+        scan_images(["a.png"], root="")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sklearnish.data._decode import Pixels, Size, decode, require_pillow
+from sklearnish.data._files import path_text
 from sklearnish.data._picture_files import Files, Folders, Store, Tar
 from sklearnish.data._source import BadRowsError, Column, Field, IntArray, Source
 
@@ -197,12 +198,12 @@ def images_from_paths(
     if isinstance(paths, str | os.PathLike):
         raise TypeError(f"expected a list of paths, got {os.fspath(paths)!r}; give [path].")
     if root is None:
-        names = [os.fsencode(Path(path).expanduser().absolute()) for path in paths]
+        names = [os.fsencode(Path(path_text(path)).expanduser().absolute()) for path in paths]
     else:
-        root = Path(root).expanduser().absolute()
+        root = Path(path_text(root)).expanduser().absolute()
         names = list(_inside(root, paths))
     if not names:
-        raise ValueError("the list of images is empty.")
+        raise FileNotFoundError("no picture was given: the list of images is empty.")
     known = None if labels is None else Coded.of(_check_labels(labels, len(names)))
     first = str(Path(root or "", os.fsdecode(names[0])))
     name = first if len(names) == 1 else f"{first} and {len(names) - 1} more"
@@ -212,7 +213,7 @@ def images_from_paths(
 def _inside(root: Path, paths: Iterable[str | os.PathLike[str]]) -> Iterator[bytes]:
     """Yield paths relative to a folder, none of which leads out of it."""
     real = root.resolve()
-    for path in map(Path, paths):
+    for path in map(Path, map(path_text, paths)):
         whole = (root / path).resolve()
         if path.is_absolute() or ".." in path.parts or not whole.is_relative_to(real):
             raise ValueError(f"{path} leads out of the folder {root}, to {whole}. Leave it out.")

@@ -311,7 +311,7 @@ def test_lists_that_cannot_be_read(folder):
     path = folder / "cat" / "1.jpeg"
     with pytest.raises(FileNotFoundError, match="missing"):
         images_from_paths([path, folder / "missing.jpg"])
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(FileNotFoundError, match="empty"):
         images_from_paths([])
     with pytest.raises(TypeError, match="list of paths"):
         images_from_paths(str(path))
