@@ -88,7 +88,10 @@ class Files(Store):
     def _look_at(self, name: bytes) -> bytes:
         """Note size and time of a file, which must exist."""
         path = os.path.join(os.fsencode(self._root), name)  # noqa: PTH118 - of a million files
-        found = os.stat(path)  # noqa: PTH116
+        try:
+            found = os.stat(path)  # noqa: PTH116
+        except OSError as error:  # which would show the path as bytes
+            raise OSError(error.errno, error.strerror, os.fsdecode(path)) from None
         if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
             raise ValueError(f"{os.fsdecode(path)} is not a file.")
         self._sizes.append(found.st_size)

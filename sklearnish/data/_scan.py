@@ -1,5 +1,7 @@
 """From a path or an object to a Dataset."""
 
+import glob
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -277,8 +279,20 @@ def scan_images(
         raise ValueError("labels go with a list of files; a folder or tar names its own.")
     if root is not None:
         raise ValueError("root goes with a list of files, which are looked for in it.")
-    is_folder = pathlib.Path(path_text(paths)).expanduser().is_dir()
-    return _view(images_in_folder(paths, size) if is_folder else images_in_tar(paths, size))
+    path = pathlib.Path(path_text(paths)).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(_no_pictures(paths))
+    return _view(images_in_folder(paths, size) if path.is_dir() else images_in_tar(paths, size))
+
+
+def _no_pictures(path: Path) -> str:
+    """Say what scan_images takes; no glob, which would leave open what the labels are."""
+    text = os.fspath(path)
+    way = f", here sorted(glob.glob({text!r}))" if glob.has_magic(text) else ""
+    return (
+        f"{text} does not exist (looked for {pathlib.Path(text).expanduser().absolute()}). "
+        f"scan_images takes a folder of class folders, a tar, or a list of files{way}."
+    )
 
 
 def _view(
