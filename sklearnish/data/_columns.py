@@ -18,8 +18,10 @@ def column_names(source: Source, names: Sequence[str]) -> tuple[str, ...]:
     """
     missing = [name for name in names if name not in source.schema]
     if missing:
-        listed = ", ".join(map(repr, missing))
-        raise ValueError(f"{source.name} has no column {listed}. Its columns are {_some(source)}.")
+        raise ValueError(
+            f"{source.name} has no column {_some(missing)}. Its columns are "
+            f"{_some(list(source.schema))}."
+        )
     return tuple(names)
 
 
@@ -69,8 +71,7 @@ def feature_positions(width: int | None, picked: IntArray | None, key: Any) -> I
     return every[keys]
 
 
-def _some(source: Source, most: int = 20) -> str:
+def _some(names: Sequence[str], most: int = 20) -> str:
     """List columns, not all of a thousand."""
-    names = list(source.schema)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more

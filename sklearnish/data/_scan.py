@@ -3,10 +3,11 @@
 import glob
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from os import PathLike
 from typing import Any
 
+import narwhals as nw
 import torch
 
 from sklearnish.data._columns import column_names
@@ -107,6 +108,8 @@ def scan_parquet(
     ------
     FileNotFoundError
         If nothing matches, or a path is empty.
+    TypeError
+        If `target`, `weight` or `columns` are not names, or `paths` is a DataFrame.
     ValueError
         If a file is empty, damaged or not Parquet, files differ in their columns, a file claims
         more rows per byte than the environment variable ``SKLEARNISH_MAX_ROWS_PER_BYTE`` allows
@@ -124,6 +127,7 @@ def scan_parquet(
     >>> ds.shape, ds.columns
     ((2, 2), ('a', 'b'))
     """
+    _check_given(paths, target, weight, columns)
     return _view(ParquetSource(paths), target, weight, columns)
 
 
@@ -166,7 +170,8 @@ def scan_csv(
     FileNotFoundError
         If nothing matches, or a path is empty.
     TypeError
-        If a keyword is not supported.
+        If a keyword is not supported, `target`, `weight` or `columns` are not names, or `paths`
+        is a DataFrame.
     ValueError
         If a file is empty, headers differ, a row has too few or too many fields, is longer than
         the environment variable ``SKLEARNISH_MAX_ROW_BYTES`` allows (2**28 by default), a packed
@@ -182,6 +187,7 @@ def scan_csv(
     >>> sn.scan_csv(path, target="label").dtypes
     {'a': 'int64', 'b': 'float64'}
     """
+    _check_given(paths, target, weight, columns)  # before the conversion, which may take long
     return _view(CsvSource(paths, **read_csv), target, weight, columns)
 
 
@@ -219,6 +225,7 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
     >>> sn.scan_npy(folder / "X.npy", target=np.arange(10)).shape
     (10, 3)
     """
+    _check_given(paths)
     return _view(NpySource(paths, target))
 
 
@@ -273,6 +280,7 @@ def scan_images(
     >>> ds.shape, ds.target
     ((2, 3, 6, 8), array(['cat', 'dog'], dtype='<U3'))
     """
+    _check_given(paths)
     if not isinstance(paths, str | PathLike):
         return _view(images_from_paths(paths, labels, size, root))
     if labels is not None:
@@ -293,6 +301,35 @@ def _no_pictures(path: Path) -> str:
         f"{text} does not exist (looked for {pathlib.Path(text).expanduser().absolute()}). "
         f"scan_images takes a folder of class folders, a tar, or a list of files{way}."
     )
+
+
+def _check_given(paths: Any, target: Any = None, weight: Any = None, columns: Any = None) -> None:
+    """Refuse data in the place of a path, and values in the place of names."""
+    if is_frame(paths):
+        raise TypeError(
+            f"expected a path or a list of paths, got {type(paths).__name__}. What is in memory "
+            "is passed to fit as it is, or made a Dataset by sn.as_dataset."
+        )
+    if not _are_names(target):
+        raise TypeError(
+            f"target takes the name of a column or a list of names, got {type(target).__name__}. "
+            "Labels of your own go into the Dataset's with_target, or into the y of fit."
+        )
+    if not (weight is None or isinstance(weight, str)):
+        raise TypeError(
+            f"weight takes the name of a column, got {type(weight).__name__}. Weights of your "
+            "own go into the Dataset's with_weight, or into the sample_weight of fit."
+        )
+    if not _are_names(columns):
+        raise TypeError(f"columns takes a list of names, got {type(columns).__name__}.")
+
+
+def _are_names(given: Any) -> bool:
+    """Say whether something is None, a name or several; a Series is values, even of text."""
+    if given is None or isinstance(given, str):
+        return True
+    several = isinstance(given, Collection) and not nw.dependencies.is_into_series(given)
+    return several and all(isinstance(name, str) for name in given)
 
 
 def _view(

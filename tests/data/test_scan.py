@@ -66,6 +66,52 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(folder, keywor
         scan_parquet(folder, **keywords)
 
 
+@pytest.mark.parametrize("scan", [scan_parquet, scan_csv])
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"target": FRAME.label}, "target takes the name of a column or .*, got Series.*with_t"),
+        ({"target": pd.Series(["a", "b"])}, "target takes .*, got Series"),
+        ({"target": pl.Series(["a", "b"])}, "target takes .*, got Series"),
+        ({"target": np.arange(1000)}, "target takes .*, got ndarray"),
+        ({"target": 4}, "target takes .*, got int"),
+        ({"target": ["a", 4]}, "target takes .*, got list"),
+        ({"weight": FRAME.w}, "weight takes the name of a column, got Series.*with_weight"),
+        ({"weight": ["w"]}, "weight takes .*, got list"),
+        ({"columns": 4}, "columns takes a list of names, got int"),
+    ],
+)
+def test_values_in_the_place_of_names_are_refused(folder, monkeypatch, scan, keywords, message):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(folder / "no cache"))
+    with pytest.raises(TypeError, match=message) as caught:
+        scan(folder / "0.parquet", **keywords)  # no CSV file: nothing is parsed before
+    assert len(str(caught.value)) < 200
+
+
+def test_any_collection_of_names_will_do(folder):
+    wanted = scan_parquet(folder, columns=["a", "b"], target="label")
+    for columns in (
+        ("a", "b"),
+        pd.Index(["a", "b"]),
+        np.array(["a", "b"]),
+        {"a": 1, "b": 1}.keys(),
+    ):
+        ds = scan_parquet(folder, columns=columns, target=np.array(["label"]))
+        assert (ds.columns, ds.shape) == (wanted.columns, wanted.shape)
+
+
+def test_of_many_columns_that_do_not_exist_a_few_are_named(folder):
+    with pytest.raises(ValueError, match=r"has no column 'c0', .*'c19' and 980 more\. Its"):
+        scan_parquet(folder, columns=[f"c{i}" for i in range(1000)])
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("frame", [FRAME, pl.from_pandas(FRAME), pl.from_pandas(FRAME).lazy()])
+def test_a_frame_is_no_path(scan, frame):
+    with pytest.raises(TypeError, match=r"got \w+Frame\. What is in memory .*sn\.as_dataset"):
+        scan(frame)
+
+
 def test_a_file_without_rows(tmp_path):
     FRAME[:0].to_parquet(tmp_path / "empty.parquet")
     with pytest.raises(ValueError, match=r"empty\.parquet has 0 rows; at least one is needed"):
