@@ -1,4 +1,4 @@
-"""The Python blocks of the README and the tutorial run, top to bottom."""
+"""The Python blocks of the README and the tutorial run, top to bottom; the API page is whole."""
 
 import re
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import sklearnish as sn
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -43,3 +45,10 @@ def test_python_blocks_run(path, setup, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
+
+
+def test_the_api_page_lists_every_public_name():
+    listed = re.findall(r"^   ([\w.]+)$", (ROOT / "docs/api.rst").read_text(), re.MULTILINE)
+    public = {name for name in sn.__all__ if name != "plotting"}
+    public |= {f"plotting.{name}" for name in sn.plotting.__all__}
+    assert sorted(listed) == sorted(public)
