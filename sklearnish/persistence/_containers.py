@@ -1,7 +1,8 @@
 """Objects of scikit-learn around our estimators, through skops.
 
-Our estimators are taken out first, a `Part` is left in the place of each, and skops stores the
-rest. What skops would build from a stranger's file is looked at before skops is asked.
+Our estimators are taken out first, a `Part` is left in the place of each, a `Distribution` in that
+of each of SciPy's, and skops stores the rest. What skops would build from a stranger's file is
+looked at before skops is asked.
 """
 
 import copy
@@ -20,6 +21,7 @@ from sklearn.utils import Bunch, _metadata_requests
 
 from sklearnish.estimators._base import TorchEstimator
 from sklearnish.persistence._archive import objects_in, parse_json, read_members
+from sklearnish.persistence._distributions import Distribution, freeze, stand_in
 from sklearnish.persistence._trust import Trust
 from sklearnish.persistence._values import check_random_state
 
@@ -76,6 +78,8 @@ def take_out(model: Any) -> tuple[Any, list[TorchEstimator]]:
             # It would forget the copies in its own deepcopy, and change the model's array.
             data, mask = copy.deepcopy(np.asarray(value), copies), np.array(value.mask)
             copies[id(value)] = np.ma.MaskedArray(data, mask)
+        elif (distribution := stand_in(value)) is not None:
+            copies[id(value)] = distribution
     return copy.deepcopy(model, copies), ours
 
 
@@ -118,6 +122,8 @@ def put_back(value: Any, parts: list[TorchEstimator], seen: dict[int, Any]) -> A
     """Put our estimators where they were."""
     if isinstance(value, Part):
         return parts[value.index]
+    if isinstance(value, Distribution):
+        return freeze(value)
     if id(value) in seen:
         return value
     seen[id(value)] = value
@@ -251,7 +257,7 @@ def _base() -> frozenset[str]:
     """Name what searches, calibration and pipelines consist of, beside public estimators."""
     scorers = metrics._scorer
     kinds = [
-        *(Part, Bunch, np.dtype, np.ma.MaskedArray, compose.make_column_selector),
+        *(Part, Distribution, Bunch, np.dtype, np.ma.MaskedArray, compose.make_column_selector),
         *(scorers._Scorer, scorers._PassthroughScorer, scorers._MultimetricScorer),
         *(scorers._CurveScorer, calibration._CalibratedClassifier),
         *(calibration._SigmoidCalibration, calibration._TemperatureScaling),

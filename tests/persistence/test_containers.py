@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.ensemble import RandomForestClassifier, StackingClassifier, VotingClassifier
@@ -86,6 +87,16 @@ MODELS = {
     ),
     "random": (
         RandomizedSearchCV(_clf(), {"lr": [0.1, 0.01]}, n_iter=2, cv=2, random_state=0),
+        names(),
+    ),
+    "random of distributions": (
+        RandomizedSearchCV(
+            _clf(),
+            {"lr": stats.loguniform(1e-3, 1e-1), "batch_size": stats.randint(16, high=64)},
+            n_iter=2,
+            cv=2,
+            random_state=0,
+        ),
         names(),
     ),
     "calibrated": (CalibratedClassifierCV(_clf(), cv=2), names()),
@@ -182,6 +193,15 @@ def test_a_search_that_was_not_fitted_can_be(tmp_path):
     loaded = sn.load(tmp_path / "a.sn", [TWO_LAYERS])
     X, y = names()
     assert loaded.fit(X, y).best_params_ == search.fit(X, y).best_params_
+
+
+def test_a_search_draws_from_its_distributions_as_before(tmp_path):
+    search, (X, y) = MODELS["random of distributions"]
+    distribution = search.param_distributions["lr"]
+    sn.save(search, tmp_path / "a.sn")
+    assert search.param_distributions["lr"] is distribution
+    loaded = sn.load(tmp_path / "a.sn").fit(X, y)
+    assert loaded.cv_results_["params"] == search.fit(X, y).cv_results_["params"]
 
 
 def test_the_model_itself_is_left_as_it_was(tmp_path):
