@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +56,7 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        _check_dropout(dropout)
         self.register_buffer("mean", torch.zeros(in_features))
         self.register_buffer("scale", torch.ones(in_features))
         widths = [in_features, *_widths(hidden, in_features + out_features)]
@@ -61,7 +64,7 @@ class MLP(nn.Module):
         for n_in, n_out in pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(nn.Dropout(float(dropout)))
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
 
     def set_input_scaling(self, mean: Tensor, scale: Tensor) -> None:
@@ -96,11 +99,31 @@ class MLP(nn.Module):
         return outputs
 
 
-def _widths(hidden: int | Sequence[int] | None, features: int) -> tuple[int, ...]:
+def _widths(hidden: Any, features: int) -> tuple[int, ...]:
     """Say how wide each hidden layer is."""
-    if isinstance(hidden, int):
-        return (hidden,)
-    if hidden is not None:
-        return tuple(hidden)
-    width = min(max(1 << (features - 1).bit_length(), NARROWEST), WIDEST)
-    return (width, width)
+    if hidden is None:
+        width = min(max(1 << (features - 1).bit_length(), NARROWEST), WIDEST)
+        return (width, width)
+    is_list = hasattr(hidden, "__iter__") and not isinstance(hidden, str)
+    widths = tuple(hidden) if is_list else (hidden,)
+    if not all(_is_width(width) for width in widths):
+        raise ValueError(
+            f"hidden={hidden!r} must be a whole number of at least 1, a sequence of them (one a "
+            "hidden layer), or None; for example hidden=64 or hidden=(64, 32)."
+        )
+    return tuple(map(int, widths))
+
+
+def _is_width(width: Any) -> bool:
+    """Tell whole numbers above 0, those of NumPy too."""
+    return isinstance(width, Integral) and not isinstance(width, bool) and int(width) > 0
+
+
+def _check_dropout(dropout: Any) -> None:
+    """Refuse what is no fraction; with 1 nothing would be learned."""
+    if isinstance(dropout, Real) and not isinstance(dropout, bool) and 0 <= float(dropout) < 1:
+        return
+    raise ValueError(
+        f"dropout={dropout!r} must be a number from 0 to below 1: the fraction of hidden "
+        "activations dropped in training, for example dropout=0.2."
+    )

@@ -55,6 +55,13 @@ def test_nested_parameters_in_a_search_over_a_pipeline():
     assert best[-1].module_.layers[0].out_features in (3, 5)
 
 
+def test_a_search_over_an_array_of_widths():
+    X, y = classification()
+    grid = {"module__hidden": 2 ** np.arange(3, 5)}
+    search = GridSearchCV(TorchClassifier(max_epochs=1), grid, cv=2, error_score="raise")
+    assert search.fit(X, y).best_params_["module__hidden"] in (8, 16)
+
+
 def test_unknown_names_are_listed():
     X, y = classification()
     with pytest.raises(ValueError, match=r"'modul'.*Valid parameters are: accumulate_steps, "):

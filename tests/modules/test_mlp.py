@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -33,3 +34,17 @@ def test_hidden_and_dropout():
     assert module.layers[0].out_features == 7
     assert isinstance(module.layers[2], torch.nn.Dropout)
     assert len(MLP(4, 1, hidden=()).layers) == 1
+    assert MLP(4, 1, hidden=np.int64(7)).layers[0].out_features == 7
+    assert MLP(4, 1, hidden=np.array([7, 5])).layers[2].out_features == 5
+
+
+@pytest.mark.parametrize("hidden", [64.0, "64", -3, 0, True, (8, 0), (8, 4.0)])
+def test_widths_are_whole_numbers_above_zero(hidden):
+    with pytest.raises(ValueError, match=r"hidden=.*whole number of at least 1"):
+        MLP(4, 1, hidden=hidden)
+
+
+@pytest.mark.parametrize("dropout", ["0.2", 2, -0.1, 1, None, float("nan")])
+def test_dropout_is_a_fraction(dropout):
+    with pytest.raises(ValueError, match=r"dropout=.*from 0 to below 1"):
+        MLP(4, 1, dropout=dropout)
