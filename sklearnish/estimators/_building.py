@@ -15,6 +15,7 @@ from sklearnish.training import (
     OPTIMIZERS,
     Net,
     check_arguments,
+    check_probabilities,
     check_shape,
     dry_run,
     input_moments,
@@ -86,6 +87,7 @@ def build_net(
     criterion.to(dtype=weight_dtype(estimator.precision))  # its weights, if it has any
     wanted = estimator._width(outputs)
     check_shape(module, outputs, len(rows), wanted, estimator._describe_outputs())
+    check_probabilities(module, outputs, criterion, are_logits=isinstance(module, MLP))
     warn_of_final_activation(module, outputs, criterion)
     optimizer = OPTIMIZERS.get(estimator.optimizer, estimator.optimizer)
     net = estimator._net_class(

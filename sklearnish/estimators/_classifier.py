@@ -17,6 +17,7 @@ from sklearnish.estimators._labels import (
     probabilities,
     weigh_classes,
 )
+from sklearnish.estimators._params import check_classification_loss
 from sklearnish.estimators._scoring import accuracy
 from sklearnish.training import ClassifierNet
 
@@ -295,6 +296,10 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
                 f"classes={self._announced} is not the same as in the first call to partial_fit, "
                 f"{self.classes_}."
             )
+
+    def _check_params(self, *, fresh: bool) -> None:
+        check_classification_loss(self.criterion)
+        super()._check_params(fresh=fresh)
 
     def _check_y(self, y: Array, *, reset: bool) -> Array:
         y, multilabel = check_labels(y, self)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
 
 from sklearnish.data._transforms import PerBatch
 
@@ -63,6 +64,41 @@ def check_optimizer(optimizer: Any) -> None:
             f"optimizer={factory.__name__} is not supported: it needs a closure that computes the "
             "loss again, several times a step. Use 'adam', 'adamw', 'sgd' or another optimizer."
         )
+
+
+_OF_CLASSES: tuple[type, ...] = (
+    *(nn.CrossEntropyLoss, nn.NLLLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.MultiMarginLoss),
+    *(nn.MultiLabelMarginLoss, nn.MultiLabelSoftMarginLoss, nn.SoftMarginLoss),
+)
+_OF_NUMBERS: tuple[type, ...] = (
+    *(nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.PoissonNLLLoss),
+    nn.GaussianNLLLoss,
+)
+
+
+def check_regression_loss(criterion: Any) -> None:
+    """Refuse torch's losses of classes, whose descent says nothing of numbers."""
+    if (kind := _kind(criterion)) in _OF_CLASSES:
+        raise ValueError(
+            f"criterion={kind.__name__} is a loss of classes, but a regressor's targets are "
+            "numbers. Use nn.MSELoss (the default), nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss or "
+            "nn.PoissonNLLLoss; or, if y holds classes, TorchClassifier."
+        )
+
+
+def check_classification_loss(criterion: Any) -> None:
+    """Refuse torch's losses of numbers."""
+    if (kind := _kind(criterion)) in _OF_NUMBERS:
+        raise ValueError(
+            f"criterion={kind.__name__} is a loss of numbers, but a classifier's targets are "
+            "classes. Use nn.CrossEntropyLoss (the default) or, for two classes or labels in "
+            "columns, nn.BCEWithLogitsLoss; or, if y holds numbers, TorchRegressor."
+        )
+
+
+def _kind(criterion: Any) -> type:
+    """Return the class of a criterion; a subclass, whatever it does, is another one."""
+    return criterion if isinstance(criterion, type) else type(criterion)
 
 
 def split_nested(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -9,6 +9,7 @@ from sklearn.utils.validation import _check_y
 from torch import Tensor, nn
 
 from sklearnish.estimators._base import Array, TorchEstimator
+from sklearnish.estimators._params import check_regression_loss
 from sklearnish.estimators._predicting import Answer
 from sklearnish.estimators._scoring import r2
 from sklearnish.training import moments
@@ -265,6 +266,7 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
                 'sampler="balanced" draws classes alike, and a regressor has none; use "shuffle", '
                 'or "weighted" with sample_weight.'
             )
+        check_regression_loss(self.criterion)
         super()._check_params(fresh=fresh)
 
     def _check_y(self, y: Array, *, reset: bool) -> Array:

@@ -1,7 +1,12 @@
 """Training: the one place that knows skorch."""
 
 from sklearnish.training._checkpoint import Checkpoints
-from sklearnish.training._checks import check_shape, dry_run, warn_of_final_activation
+from sklearnish.training._checks import (
+    check_probabilities,
+    check_shape,
+    dry_run,
+    warn_of_final_activation,
+)
 from sklearnish.training._classifier_net import ClassifierNet
 from sklearnish.training._devices import autocast, resolve_device, weight_dtype
 from sklearnish.training._identity import fingerprint, fingerprint_of_rows
@@ -21,6 +26,7 @@ __all__ = [
     "Net",
     "autocast",
     "check_arguments",
+    "check_probabilities",
     "check_shape",
     "dry_run",
     "fingerprint",

@@ -10,6 +10,10 @@ from sklearnish.data._batch import Features
 from sklearnish.training._devices import autocast
 
 _ALREADY = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid"}
+_TAKE_PROBABILITIES = {
+    nn.NLLLoss: ("log-probabilities", "log_softmax", "CrossEntropyLoss"),
+    nn.BCELoss: ("probabilities", "a sigmoid", "BCEWithLogitsLoss"),
+}
 _ENDINGS = {
     "softmax": (nn.Softmax, nn.Softmax2d),
     "sigmoid": (nn.Sigmoid,),
@@ -43,6 +47,32 @@ def check_shape(module: nn.Module, outputs: Tensor, n_rows: int, wanted: int, wh
     )
 
 
+def check_probabilities(
+    module: nn.Module, outputs: Tensor, criterion: Any, *, are_logits: bool
+) -> None:
+    """Raise if the loss takes probabilities, or their logarithms, and the outputs are none.
+
+    NLLLoss of anything else is a number too, and falls without end. Some logits look like
+    probabilities, so that it is worth knowing that they are logits.
+    """
+    rows = outputs.detach().float().reshape(len(outputs), -1)
+    if type(criterion) not in _TAKE_PROBABILITIES or rows.isnan().any():
+        return
+    what, ending, instead = _TAKE_PROBABILITIES[type(criterion)]
+    if are_logits:
+        good = False
+    elif type(criterion) is nn.BCELoss:
+        good = bool(((rows >= 0) & (rows <= 1)).all())
+    else:
+        good = _add_up_to_one(rows.exp(), atol=1e-2)  # of half precision, maybe
+    if not good:
+        raise ValueError(
+            f"{type(criterion).__name__} takes {what}, but the outputs of module "
+            f"{type(module).__name__} are none. Use criterion=nn.{instead}, which takes logits, "
+            f"or a module that ends in {ending}."
+        )
+
+
 def warn_of_final_activation(module: nn.Module, outputs: Tensor, criterion: Any) -> None:
     """Warn if the module ends in what the loss applies itself."""
     name = type(criterion).__name__
@@ -64,7 +94,10 @@ def _ends_in(module: nn.Module, outputs: Tensor, ending: str) -> bool:
         return True
     if ending != "softmax" or outputs.ndim < 2 or outputs.shape[1] < 2:
         return False
-    sums = outputs.sum(1)
-    return bool(
-        (outputs >= 0).all() and torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=1e-5)
-    )
+    return bool((outputs >= 0).all()) and _add_up_to_one(outputs, atol=1e-5)
+
+
+def _add_up_to_one(rows: Tensor, *, atol: float) -> bool:
+    """Tell whether the values of each row do."""
+    sums = rows.sum(1)
+    return torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=atol)

@@ -83,6 +83,41 @@ def test_log_probabilities():
     assert clf.predict_proba(X).sum(1) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("module", [None, TwoLayers])
+@pytest.mark.parametrize(
+    ("criterion", "wanted"),
+    [
+        (nn.NLLLoss, "takes log-probabilities.*CrossEntropyLoss.*ends in log_softmax"),
+        (nn.BCELoss(), "takes probabilities.*BCEWithLogitsLoss.*ends in a sigmoid"),
+    ],
+)
+def test_logits_are_refused_by_losses_of_probabilities(module, criterion, wanted):
+    X, y = classification(classes=2)
+    with pytest.raises(ValueError, match=wanted):
+        TorchClassifier(module, criterion=criterion, random_state=0).fit(100 * X, y)
+
+
+def test_small_logits_look_like_probabilities_but_are_none():
+    X, y = classification(classes=2)
+    with pytest.raises(ValueError, match="takes probabilities"):
+        TorchClassifier(criterion=nn.BCELoss, random_state=0).fit(0 * X, y)
+
+
+class SquaredLoss(nn.MSELoss):
+    """A user's own, of classes as numbers."""
+
+    def forward(self, outputs, y):
+        return super().forward(outputs, nn.functional.one_hot(y, 3).to(outputs.dtype))
+
+
+def test_losses_of_numbers_are_refused_but_not_those_derived_from_them():
+    X, y = classification()
+    for criterion in (nn.MSELoss, nn.HuberLoss()):
+        with pytest.raises(ValueError, match=r"loss of numbers.*CrossEntropyLoss"):
+            TorchClassifier(criterion=criterion).fit(X, y)
+    assert TorchClassifier(criterion=SquaredLoss, max_epochs=1).fit(X, y).n_iter_ == 1
+
+
 def softmax_inside(in_features, out_features):
     class Inside(TwoLayers):
         def forward(self, X):

@@ -89,3 +89,21 @@ def test_targets_must_stay_as_many():
 def test_targets_that_cannot_be_used(y, message):
     with pytest.raises(ValueError, match=message):
         TorchRegressor().fit(regression()[0], y)
+
+
+class OwnCrossEntropy(nn.BCEWithLogitsLoss):
+    """A user's own, of targets between 0 and 1."""
+
+
+@pytest.mark.parametrize(
+    "criterion", [nn.CrossEntropyLoss, nn.NLLLoss(), nn.BCELoss, nn.BCEWithLogitsLoss]
+)
+def test_losses_of_classes_are_refused(criterion):
+    X, y = regression()
+    with pytest.raises(ValueError, match=r"loss of classes.*MSELoss.*L1Loss.*HuberLoss"):
+        TorchRegressor(criterion=criterion).fit(X, y)
+
+
+def test_a_users_loss_of_shares_is_taken():
+    X, y = regression()
+    assert TorchRegressor(criterion=OwnCrossEntropy, max_epochs=1).fit(X, y > 1000).n_iter_ == 1
