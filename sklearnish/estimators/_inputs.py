@@ -37,9 +37,13 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
             "workers are parameters of the estimator."
         )
     if not reset and _is_plain(estimator, X):
+        check_ndim(estimator, X.ndim)
         return X
     skips = reset and estimator.on_bad_rows == "skip"  # they are found later
-    return fully_checked(estimator, X, reset=reset, finite=not skips)
+    X = fully_checked(estimator, X, reset=reset, finite=not skips)
+    if not reset:
+        check_ndim(estimator, X.ndim)
+    return X
 
 
 def fully_checked(estimator: Any, X: Any, *, reset: bool, finite: bool = True) -> Any:
@@ -88,6 +92,26 @@ def _first_not_finite(X: Any) -> str:
 
 def to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
     """Make a Dataset of X, and remember its columns, or compare them with those of fit."""
+    dataset = _to_dataset(estimator, X, reset=reset)
+    if reset:
+        estimator._ndim = dataset.ndim
+    else:
+        check_ndim(estimator, dataset.ndim)
+    return dataset
+
+
+def check_ndim(estimator: Any, ndim: int) -> None:
+    """Refuse rows of another number of dimensions; lengths, some modules take any."""
+    fitted = getattr(estimator, "_ndim", ndim)  # an estimator saved before it was noted
+    if ndim != fitted:
+        raise ValueError(
+            f"X has {ndim} dimensions, but {type(estimator).__name__} was fitted on X of {fitted}; "
+            "reshape it, for example with X.reshape(len(X), -1) to two."
+        )
+
+
+def _to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
+    """Make a Dataset of X, with the columns of fit."""
     if not is_lazy(X):
         return as_dataset(checked_array(estimator, X, reset=reset))
     if is_frame(X):

@@ -226,3 +226,22 @@ def test_the_first_value_that_is_not_finite_is_named(kind, value):
     X[[3, 9], [2, 0]] = value
     with pytest.raises(ValueError, match=r"(?s)^Input X contains.*row 3, column 2"):
         TorchClassifier().fit(kind(X), y)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, as_dataset, torch.from_numpy])
+def test_rows_of_another_number_of_dimensions_are_refused(kind):
+    X, y = classification()
+    clf = TorchClassifier(max_epochs=1).fit(kind(X), y)
+    with pytest.raises(ValueError, match="X has 3 dimensions, but TorchClassifier was fitted on X"):
+        clf.predict(kind(X[:, :, None]))
+    with pytest.raises(ValueError, match="X has 3 dimensions"):
+        clf.score(kind(X[:, :, None].astype(np.float64)), y)
+    with pytest.raises(ValueError, match="X has 3 dimensions"):
+        TorchClassifier().fit(X, y, X_val=kind(X[:, :, None]), y_val=y)
+
+
+def test_images_of_another_size_are_left_to_the_module():
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    clf = TorchClassifier(module, max_epochs=1)
+    clf.fit(np.zeros((30, 1, 4, 4), np.float32), np.arange(30) % 2)
+    assert clf.predict(np.zeros((3, 1, 7, 5), np.float32)).shape == (3,)
