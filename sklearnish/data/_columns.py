@@ -75,3 +75,13 @@ def _some(names: Sequence[str], most: int = 20) -> str:
     """List columns, not all of a thousand."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
+
+
+def check_no_name(y: Any) -> None:
+    """Refuse the name of a column in the place of its labels."""
+    if isinstance(y, str):
+        raise TypeError(
+            f"y={y!r} is one string; y takes the labels themselves. To name a column, scan with "
+            f"target={y!r}, as in ds = sn.scan_parquet(path, target={y!r}), then fit(ds, "
+            f"ds.target); of a DataFrame pass df[{y!r}]."
+        )

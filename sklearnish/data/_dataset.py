@@ -14,7 +14,7 @@ import torch
 
 from sklearnish.data import _display, _reading, _rows
 from sklearnish.data._batch import Batch, Features
-from sklearnish.data._columns import column_names, feature_names, feature_positions
+from sklearnish.data._columns import check_no_name, column_names, feature_names, feature_positions
 from sklearnish.data._finite import check_finite
 from sklearnish.data._rows import Rows
 from sklearnish.data._source import IntArray, Source
@@ -242,9 +242,12 @@ class Dataset:
         ------
         ValueError
             If the number of labels is not the number of rows.
+        TypeError
+            If `y` is the name of a column.
         """
         if y is None:
             return replace(self, _target=None)
+        check_no_name(y)
         labels = self._per_row(y, "y")
         if labels.dtype == object and not any(isinstance(label, str) for label in labels.flat):
             labels = labels.astype(np.float64)

@@ -29,7 +29,7 @@ from sklearnish.estimators._predicting import (
     in_storage_order,
 )
 from sklearnish.estimators._rows import array_of_targets, check_some_rows
-from sklearnish.estimators._writing import check_columns, check_path, write
+from sklearnish.estimators._writing import check_columns, check_order, check_path, write
 
 
 class AnswerMixin:
@@ -115,6 +115,7 @@ class AnswerMixin:
             If path, method or columns cannot be used; before anything is computed.
         """
         check_is_fitted(self)
+        check_order(path)
         if method not in self._methods:
             known = ", ".join(map(repr, self._methods))
             raise ValueError(f"method={method!r} is not one of {known}.")

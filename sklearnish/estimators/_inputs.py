@@ -1,5 +1,6 @@
 """From what the user passes as X to a Dataset, or to an array that was checked."""
 
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,12 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
     A plain array of numbers to predict for is passed on as it is, NaN included: those are found
     batch by batch, while the processor's cache has the rows.
     """
+    if isinstance(X, str | PathLike):
+        raise TypeError(
+            f"X is the name of a file, {str(X)!r}, not its rows. Scan it first: "
+            "ds = sn.scan_parquet(path, target=...), then pass ds; scan_csv, scan_npy and "
+            "scan_images work alike."
+        )
     if isinstance(X, torch.utils.data.DataLoader):
         raise TypeError(
             "X is a DataLoader; pass its dataset instead, loader.dataset: batches, order and "

@@ -9,6 +9,7 @@ from scipy import sparse
 from torch import Tensor
 
 from sklearnish.data import Dataset
+from sklearnish.data._columns import check_no_name
 
 Array = npt.NDArray[Any]
 
@@ -51,6 +52,7 @@ def array_of_targets(y: Any, estimator: Any) -> Array:
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
             "is None."
         )
+    check_no_name(y)
     if sparse.issparse(y):
         return np.asarray(y.toarray())  # type: ignore[attr-defined]
     return np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def check_path(path: Any, columns: Sequence[str], X: Any, source: Source) -> Pat
     if path.exists() and any(Path(file).exists() and path.samefile(file) for file in read):
         raise ValueError(f"{path} is being read: it holds rows of X. Give another name.")
     return path
+
+
+def check_order(path: Any) -> None:
+    """Refuse rows in the place of the path."""
+    if not isinstance(path, str | PathLike):
+        raise TypeError(
+            f"path must be the name of a file, got {type(path).__name__}. The file to write comes "
+            "first, then the rows: predict_to('answers.parquet', X)."
+        )
 
 
 def check_columns(columns: Any, answers: Sequence[str], source: Source) -> tuple[str, ...]:

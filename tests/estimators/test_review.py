@@ -1,5 +1,7 @@
 """What used to be wrong silently, or right only by luck."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,18 @@ def test_a_target_that_requires_grad():
     X, y = regression()
     target = torch.tensor(y, requires_grad=True)
     assert np.isfinite(TorchRegressor(max_epochs=1).fit(X, target).loss_)
+
+
+def test_the_name_of_a_column_is_no_target():
+    X, y = classification()
+    ds = as_dataset(pd.DataFrame(X).assign(label=y))
+    for refused in (
+        lambda: TorchClassifier().fit(ds, "label"),
+        lambda: TorchClassifier().fit(X, y, X_val=X, y_val="label"),
+        lambda: ds.with_target("label"),
+    ):
+        with pytest.raises(TypeError, match=r"y='label' is one string.*scan with target='label'"):
+            refused()
 
 
 # Weights
@@ -208,6 +222,17 @@ def test_a_loader_is_refused():
     rows = TensorDataset(torch.zeros(4, 2), torch.arange(4) % 2)
     with pytest.raises(TypeError, match=r"pass its dataset instead, loader\.dataset"):
         TorchClassifier().fit(DataLoader(rows))
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_is_no_rows(kind):
+    X, y = classification()
+    clf = TorchClassifier(max_epochs=1).fit(X, y)
+    for call in (clf.predict, TorchClassifier().fit, lambda name: clf.predict_to("a.npy", name)):
+        with pytest.raises(TypeError, match=r"X is the name of a file, 'd\.csv'.*scan_parquet\("):
+            call(kind("d.csv"))
+    with pytest.raises(TypeError, match=r"got Dataset\. The file to write comes first"):
+        clf.predict_to(as_dataset(X), kind("answers.npy"))
 
 
 def test_numbers_beyond_float32():
