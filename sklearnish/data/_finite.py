@@ -47,16 +47,31 @@ def _check_tensor(
     if not bool(bad.any()):
         return
     row, *column = (int(i) for i in bad.nonzero()[0])
-    kind = "NaN" if bool(X[(row, *column)].isnan()) else "infinity"
     source = dataset.source
     stored = int(_rows.take(dataset._rows, positions[row : row + 1])[0])
+    place = f"{where or _column_name(dataset, column)}, {source.row_name(stored)}"
+    is_nan = bool(X[(row, *column)].isnan())
+    stored_as_is = not (is_nan or where or functions)
+    large = _too_large(dataset, positions[row : row + 1], column) if stored_as_is else None
+    if large is not None:
+        raise ValueError(
+            f"Input X contains {large:g}, which is beyond float32: {place}. Scale X, for example "
+            "with StandardScaler, or fit with precision='float64'."
+        )
+    kind = "NaN" if is_nan else "infinity"
     after = f" after {', '.join(f.name for f in functions)}" if functions else ""
     made = " Or such a function makes it of finite numbers." if functions else ""
     raise ValueError(
-        f"Input X contains {kind}: {where or _column_name(dataset, column)}, "
-        f"{source.row_name(stored)}{after}. Fill it in (for example "
+        f"Input X contains {kind}: {place}{after}. Fill it in (for example "
         "ds.map_batches(torch.nan_to_num)), impute it first, or leave out such rows." + made
     )
+
+
+def _too_large(dataset: "Dataset", position: IntArray, column: list[int]) -> float | None:
+    """Read what became infinity again, in float64; return it if it is finite there."""
+    X = dataset.with_dtype(torch.float64).read(position).X
+    value = float("nan") if isinstance(X, dict) else float(X[(0, *column)])
+    return value if math.isfinite(value) else None
 
 
 def _column_name(dataset: "Dataset", column: list[int]) -> str:

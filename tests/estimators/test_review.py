@@ -244,6 +244,19 @@ def test_numbers_beyond_float32():
         clf.predict_proba(X)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, sp.csr_array, torch.from_numpy])
+def test_fit_on_numbers_beyond_float32(kind):
+    X, y = classification()
+    X = X.astype(np.float64)
+    X[7, 2] = 1e300
+    message = r"contains 1e\+300, which is beyond float32: .*2.*row 7 .*precision='float64'"
+    with pytest.raises(ValueError, match=message):
+        TorchClassifier().fit(kind(X), y)
+    clf = TorchClassifier(precision="float64", max_epochs=1).fit(kind(X), y)
+    assert np.isfinite(clf.predict_proba(kind(X))).all()
+
+
 @pytest.mark.parametrize("kind", [np.asarray, np.ndarray.tolist, sp.csr_array])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_the_first_value_that_is_not_finite_is_named(kind, value):
