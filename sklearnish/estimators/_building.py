@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sklearnish.data import Batch, Dataset
-from sklearnish.data._batch import to_device
+from sklearnish.data._batch import Features, to_device
 from sklearnish.modules import MLP
 from sklearnish.training import (
     OPTIMIZERS,
@@ -77,10 +77,10 @@ def scale_inputs(
 def build_net(
     estimator: Any, module: nn.Module, dataset: Dataset, device: torch.device, known: Known
 ) -> Net:
-    """Try the module on two rows, choose the criterion, and build the net around both."""
+    """Try the module on some rows, choose the criterion, and build the net around both."""
     if "rows" not in known:
         known["rows"] = _two_rows(dataset, real=estimator.module is not None).X
-    rows = Batch(known["rows"])
+    rows = Batch(_three(known["rows"]))
     outputs = dry_run(module, to_device(rows, device).X, estimator.precision, device)
     chosen = estimator._choose_criterion(outputs)
     criterion = make_criterion(chosen, dict(estimator.criterion_params or {}))
@@ -112,6 +112,18 @@ def build_net(
     net.n_outputs_ = wanted
     net.initialize()
     return net
+
+
+def _three(X: Features) -> Features:
+    """Repeat the last of two rows: for two outputs, a mean over two rows would look right."""
+    if isinstance(X, dict):
+        return {name: _of_three(values) for name, values in X.items()}
+    return _of_three(X)
+
+
+def _of_three(values: Tensor) -> Tensor:
+    """Take three rows of a tensor that has one or two."""
+    return values[torch.arange(3).clamp(max=len(values) - 1)]
 
 
 def _two_rows(dataset: Dataset, *, real: bool) -> Batch:

@@ -1,6 +1,8 @@
 """What can be known about a module before it is trained."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 
 from sklearnish.data._batch import Features
 from sklearnish.training._devices import autocast
+from sklearnish.training._memory import is_out_of_memory
 
 _ALREADY = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid"}
 _TAKE_PROBABILITIES = {
@@ -25,7 +28,7 @@ def dry_run(module: nn.Module, X: Features, precision: str, device: torch.device
     module.eval()
     if isinstance(X, Tensor) and X.dtype == torch.uint8:
         X = X.to(torch.float64 if precision == "float64" else torch.float32)
-    with torch.no_grad(), autocast(precision, device):
+    with torch.no_grad(), autocast(precision, device), _explained(module, X):
         outputs = module(**X) if isinstance(X, dict) else module(X)
     if not isinstance(outputs, Tensor):
         raise ValueError(
@@ -33,6 +36,24 @@ def dry_run(module: nn.Module, X: Features, precision: str, device: torch.device
             "return one tensor of logits or values."
         )
     return outputs
+
+
+@contextmanager
+def _explained(module: nn.Module, X: Features) -> Iterator[None]:
+    """Say on which rows the module fails, in an error of the same type."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        if type(error) not in (RuntimeError, TypeError, ValueError, IndexError):
+            raise
+        if is_out_of_memory(error):
+            raise
+        rows = {"": X} if isinstance(X, Tensor) else X
+        shapes = ", ".join(f"{name} {tuple(x.shape[1:])}".strip() for name, x in rows.items())
+        raise type(error)(
+            f"module {type(module).__name__} fails on rows of shape {shapes}: {error}. Make it fit "
+            "them; if its __init__ names `in_features`, it is told how many values a row has."
+        ) from error
 
 
 def check_shape(module: nn.Module, outputs: Tensor, n_rows: int, wanted: int, what: str) -> None:

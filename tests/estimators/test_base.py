@@ -155,9 +155,9 @@ def test_a_torch_dataset_of_dicts():
 
 def test_wrong_outputs_are_told_before_training():
     X, y = classification()
-    with pytest.raises(ValueError, match=r"shape \(2, 5\) for 2 rows; wanted \(2, 3\): a logit"):
+    with pytest.raises(ValueError, match=r"shape \(3, 5\) for 3 rows; wanted \(3, 3\): a logit"):
         TorchClassifier(nn.Linear(10, 5)).fit(X, y)
-    with pytest.raises(ValueError, match=r"shape \(2, 5\) .*one target"):
+    with pytest.raises(ValueError, match=r"shape \(3, 5\) .*one target"):
         TorchRegressor(nn.Linear(10, 5)).fit(X, y)
     with pytest.raises(ValueError, match="returned tuple"):
         TorchClassifier(nn.LSTM(10, 3)).fit(X, y)

@@ -107,3 +107,26 @@ def test_a_checkpoint_with_the_users_sizes(tmp_path):
     assert (tmp_path / "params.pt").is_file()
     assert (reg.net_.batch_size, reg.net_.max_epochs) == (50, 3)
     assert not {"batches", "valid_loss_best"} & set(reg.history_[0])
+
+
+# The trial of a module
+
+
+def test_a_module_that_does_not_fit_the_rows():
+    X, y = classification(classes=2)
+    message = r"Linear fails on rows of shape \(10,\): .*shapes cannot be multiplied.*in_features"
+    with pytest.raises(RuntimeError, match=message) as caught:
+        TorchClassifier(nn.Linear(7, 2)).fit(X, y)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+class MeanOfRows(nn.Linear):
+    def forward(self, X):
+        return super().forward(X).mean(0)
+
+
+@pytest.mark.parametrize("n_rows", [2, 300])
+def test_a_mean_over_as_many_rows_as_outputs(n_rows):
+    X, _ = classification(classes=2)
+    with pytest.raises(ValueError, match=r"returned shape \(2,\) for 3 rows"):
+        TorchClassifier(MeanOfRows).fit(X[:n_rows], np.arange(n_rows) % 2)
