@@ -26,7 +26,7 @@ from sklearnish.estimators._building import (
 )
 from sklearnish.estimators._inputs import to_dataset
 from sklearnish.estimators._isolated import train_in_child
-from sklearnish.estimators._params import NestedParams, check_optimizer
+from sklearnish.estimators._params import NestedParams, check_callbacks, check_optimizer
 from sklearnish.estimators._predicting import batch_rows
 from sklearnish.estimators._resuming import check_can_resume, checkpoints_of
 from sklearnish.estimators._rows import (
@@ -197,6 +197,7 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
         self._validate_params()
         self._left_out: tuple[tuple[str, ...], int] = (), 0
         check_optimizer(self.optimizer)
+        check_callbacks(self.callbacks)
         resolve_device(self.device)
         if fresh:
             self.__dict__.pop("net_", None)

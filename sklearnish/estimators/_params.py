@@ -56,6 +56,16 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+_OF_CLASSES: tuple[type, ...] = (
+    *(nn.CrossEntropyLoss, nn.NLLLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.MultiMarginLoss),
+    *(nn.MultiLabelMarginLoss, nn.MultiLabelSoftMarginLoss, nn.SoftMarginLoss),
+)
+_OF_NUMBERS: tuple[type, ...] = (
+    *(nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.PoissonNLLLoss),
+    nn.GaussianNLLLoss,
+)
+
+
 def check_optimizer(optimizer: Any) -> None:
     """Refuse what cannot take a step from gradients alone."""
     factory = getattr(optimizer, "func", optimizer)  # of a functools.partial
@@ -66,14 +76,15 @@ def check_optimizer(optimizer: Any) -> None:
         )
 
 
-_OF_CLASSES: tuple[type, ...] = (
-    *(nn.CrossEntropyLoss, nn.NLLLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.MultiMarginLoss),
-    *(nn.MultiLabelMarginLoss, nn.MultiLabelSoftMarginLoss, nn.SoftMarginLoss),
-)
-_OF_NUMBERS: tuple[type, ...] = (
-    *(nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss, nn.PoissonNLLLoss),
-    nn.GaussianNLLLoss,
-)
+def check_callbacks(callbacks: Any) -> None:
+    """Refuse what has none of the methods that skorch calls."""
+    for given in callbacks or []:
+        callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
+        if not hasattr(callback, "on_train_begin"):
+            raise TypeError(
+                f"callbacks has {given!r}, which is no callback of skorch. Pass a list of them, "
+                "such as [skorch.callbacks.EarlyStopping()], or of pairs (name, callback)."
+            )
 
 
 def check_regression_loss(criterion: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
@@ -91,6 +91,10 @@ def make_score(
     from sklearn.metrics import get_scorer
 
     scorer = get_scorer(monitor)
+    metrics = scorer._score_func.__module__  # refused now, not after an epoch
+    text = "regression" in metrics and y.dtype.kind in "OUS"
+    if text or ("classification" in metrics and is_regressor(estimator)):
+        raise _not_scored(estimator, monitor, y)
     extra = {} if weight is None else {"sample_weight": weight}
     if extra and "sample_weight" not in inspect.signature(scorer._score_func).parameters:
         raise ValueError(
@@ -99,6 +103,20 @@ def make_score(
         )
 
     def score(outputs: Tensor) -> dict[str, float]:
-        return {f"valid_{monitor}": float(scorer(Outputs(estimator), outputs.cpu(), y, **extra))}
+        try:
+            value = float(scorer(Outputs(estimator), outputs.cpu(), y, **extra))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise _not_scored(estimator, monitor, y, f" ({error})") from error
+        return {f"valid_{monitor}": value}
 
     return score
+
+
+def _not_scored(estimator: Any, monitor: str, y: Array, why: str = "") -> ValueError:
+    """Make the error for a monitor that is none for these targets."""
+    kind = "a regressor" if is_regressor(estimator) else "a classifier"
+    good = '"r2", "neg_mean_squared_error"' if is_regressor(estimator) else '"accuracy", "f1_macro"'
+    return ValueError(
+        f"monitor={monitor!r} cannot score the answers of {kind} to targets such as "
+        f'{y[:3].tolist()}{why}. Use monitor="loss", {good} or another scorer of {kind}.'
+    )

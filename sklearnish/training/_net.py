@@ -226,6 +226,10 @@ class Net(NeuralNet):
                 if not raised_to_stop(interrupt):
                     raise
                 stop = True
+            except KeyError as error:
+                if "valid_" not in str(error) or "valid_loss" in record:
+                    raise
+                raise _unvalidated(callback, error) from error
         return stop
 
     # One epoch
@@ -386,3 +390,12 @@ class Net(NeuralNet):
             self.module_.to(self.device)
             self.criterion_.to(self.device)
             self.optimizer_.load_state_dict(self.optimizer_.state_dict())
+
+
+def _unvalidated(callback: Callback, error: KeyError) -> ValueError:
+    """Make the error for a callback that looks for what only validation rows give."""
+    return ValueError(
+        f"Callback {type(callback).__name__} found no validation loss ({error.args[0]}) Pass X_val "
+        "and y_val to fit, or set early_stopping=True, which holds rows out and stops by itself; "
+        "or let the callback monitor 'train_loss'."
+    )

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import EarlyStopping, EpochTimer
 from torch import nn
 
 from sklearnish import TorchClassifier, TorchRegressor, as_dataset, scan_parquet
@@ -100,6 +101,37 @@ def test_an_unknown_monitor_raises():
     X, y = classification()
     with pytest.raises(ValueError, match="acuracy"):
         TorchClassifier(early_stopping=True, monitor="acuracy").fit(X, y)
+
+
+def test_a_monitor_of_other_targets_is_named():
+    X, y = regression()
+    epochs = []
+    count = EpochTimer()
+    count.on_epoch_begin = lambda *args, **kwargs: epochs.append(1)
+    params = {"early_stopping": True, "callbacks": [count]}
+    with pytest.raises(ValueError, match=r"monitor='accuracy'.*answers of a regressor.*\"r2\""):
+        TorchRegressor(monitor="accuracy", **params).fit(X, y)
+    labels = np.where(y > 1000, "a", "b")
+    with pytest.raises(ValueError, match=r"monitor='r2'.*a classifier to targets such as \['"):
+        TorchClassifier(monitor="r2", **params).fit(X, labels)
+    assert not epochs
+    with pytest.raises(ValueError, match=r"monitor='roc_auc'.*a regressor.*predict_proba"):
+        TorchRegressor(monitor="roc_auc", **params).fit(X, y)
+
+
+@pytest.mark.parametrize("callback", ["x", ("x", "y"), 3])
+def test_what_is_no_callback_is_refused(callback):
+    X, y = classification()
+    with pytest.raises(TypeError, match="which is no callback of skorch"):
+        TorchClassifier(callbacks=[EpochTimer, ("timer", EpochTimer()), callback]).fit(X, y)
+
+
+def test_a_callback_that_wants_validation_rows():
+    X, y = classification()
+    clf = TorchClassifier(callbacks=[EarlyStopping()], max_epochs=2)
+    with pytest.raises(ValueError, match=r"Callback EarlyStopping.*'valid_loss'.*X_val"):
+        clf.fit(X, y)
+    assert clf.fit(X, y, X_val=X, y_val=y).n_iter_ == 2
 
 
 # Modules
