@@ -266,7 +266,13 @@ def cache_folder() -> Path:
     """Return the folder of converted files: SKLEARNISH_CACHE, else the user's cache folder."""
     chosen = os.environ.get("SKLEARNISH_CACHE")
     if chosen:
-        return Path(os.path.abspath(Path(chosen).expanduser()))  # noqa: PTH100 - keeps links
+        folder = Path(os.path.abspath(Path(chosen).expanduser()))  # noqa: PTH100 - keeps links
+        if folder.is_file():
+            raise NotADirectoryError(
+                f"The environment variable SKLEARNISH_CACHE is {chosen!r}, a file; set it to a "
+                "folder, which is made if it is not there, or unset it."
+            )
+        return folder
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("sklearnish"))

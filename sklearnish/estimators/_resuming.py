@@ -23,6 +23,11 @@ def check_can_resume(estimator: Any) -> None:
     """Refuse what could not be recognised, or not be put back, after an interruption."""
     if estimator.checkpoint_dir is None:
         return
+    if Path(estimator.checkpoint_dir).expanduser().is_file():
+        raise NotADirectoryError(
+            f"checkpoint_dir={str(estimator.checkpoint_dir)!r} is a file; give a folder, which is "
+            "made if it is not there."
+        )
     if estimator.random_state is None:
         raise ValueError(
             "checkpoint_dir needs random_state: with None every fit draws another seed, so none "

@@ -104,6 +104,14 @@ def test_the_cache_folder_can_be_chosen(tmp_path, monkeypatch):
     assert cache_folder().name == "sklearnish"
 
 
+def test_a_file_is_no_cache_folder(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.touch()
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(path))
+    with pytest.raises(NotADirectoryError, match=r"variable SKLEARNISH_CACHE is '.*file', a file"):
+        cache_folder()
+
+
 def test_a_full_disk_is_noticed_before(tmp_path):
     check_free_space(tmp_path / "new", 1)
     with pytest.raises(OSError, match="SKLEARNISH_CACHE"):

@@ -398,6 +398,13 @@ def test_callbacks_are_refused(tmp_path):
         classifier(tmp_path, callbacks=[EpochScoring("accuracy")]).fit(X, Y)
 
 
+def test_a_file_is_refused(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.touch()
+    with pytest.raises(NotADirectoryError, match=r"checkpoint_dir='.*rows\.csv' is a file"):
+        classifier(path).fit(X, Y)
+
+
 def test_weights_that_became_nan_are_not_kept(tmp_path):
     params = {"optimizer": "sgd", "lr": 1e38, "module": nn.Linear(10, 3), "max_epochs": 5}
     with pytest.raises(FloatingPointError, match="step"):

@@ -1,6 +1,7 @@
 """Arrays in memory: numpy arrays of any rank, memory maps, torch tensors, lists, CSR matrices."""
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,9 @@ def _as_rows(X: Any) -> Any:
     elif not isinstance(X, np.ndarray):
         X = _array_from_list(X)
     if X.ndim == 0:
-        raise ValueError(f"Expected an array of rows, got a scalar: {X.tolist()!r}.")
+        is_path = isinstance(X.tolist(), str | PathLike)
+        hint = " Scan a file first: sn.scan_parquet(path)." if is_path else ""
+        raise ValueError(f"Expected an array of rows, got a scalar: {X.tolist()!r}.{hint}")
     if not isinstance(X, torch.Tensor) and X.dtype.kind not in "biuf":
         raise ValueError(
             f"Expected numbers, got an array of dtype {X.dtype}. Convert it with "
@@ -98,10 +101,23 @@ def _array_from_list(X: Any) -> Any:
     try:
         return np.asarray(X)
     except ValueError as error:
+        if _is_pair(X):
+            raise ValueError(
+                f"X is a pair of arrays of {len(X[0])} rows each. Pass them one by one: "
+                "as_dataset(X, y)."
+            ) from error
         raise ValueError(
             f"Rows of different lengths cannot be made into an array ({error}). "
             "Pad or cut them to one length."
         ) from error
+
+
+def _is_pair(X: Any) -> bool:
+    """Tell a tuple of features and labels from rows."""
+    if not isinstance(X, tuple) or len(X) != 2:
+        return False
+    first, second = (tuple(getattr(x, "shape", ())) for x in X)
+    return first[:1] == second[:1] != ()
 
 
 def _dtype_name(X: Any) -> str:

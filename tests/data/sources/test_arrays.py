@@ -101,7 +101,9 @@ def test_a_memory_map_with_gaps_still_pickles(mapped):
     [
         (5, "got a scalar: 5"),
         (None, "got a scalar: None"),
-        ("text", "got a scalar: 'text'"),
+        ("text", r"got a scalar: 'text'. Scan a file first: sn\.scan_parquet\(path\)"),
+        ((np.ones((5, 3)), np.ones(5)), r"pair of arrays of 5 rows each.*as_dataset\(X, y\)"),
+        ((np.ones((5, 3)), np.ones(4)), "Rows of different lengths"),
         ([[1, 2], [3]], "Rows of different lengths"),
         ([["a", "b"]], r"got an array of dtype <U1. Convert it with X.astype\(float\)"),
         (np.array([[1, "a"]], dtype=object), "array of dtype object"),
