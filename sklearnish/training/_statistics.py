@@ -1,5 +1,6 @@
 """Mean and spread of inputs and targets, weighted."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from sklearnish.data._rows import is_ascending, offsets
 
 _ROWS, _VALUES, _STRETCHES = 2**16, 2**22, 8
 """Bounds of the sample: rows, numbers, and stretches that it is read in from files."""
+
+_COARSE = 0.01
+"""Rounding, as a share of a column's deviation, that is worth a warning."""
 
 IntArray = npt.NDArray[np.int64]
 RowArray = npt.NDArray[np.integer[Any]]
@@ -63,9 +67,19 @@ class _Moments:
 
     def finish(self) -> tuple[Tensor, Tensor]:
         """Take the root; what rounding alone explains counts as constant."""
+        return self._mean, torch.where(self._constant(), 1.0, self._variance.sqrt())
+
+    def _constant(self) -> Tensor:
+        """Say which columns never change."""
         eps = torch.finfo(torch.float64).eps
         noise = self._n * eps * self._variance + (self._n * self._mean * eps).square()
-        return self._mean, torch.where(self._variance <= noise, 1.0, self._variance.sqrt())
+        return self._variance <= noise
+
+    def coarse(self) -> list[int]:
+        """List the columns whose values float32 rounds by more than a hundredth of their spread."""
+        step = torch.finfo(torch.float32).eps * self._mean.abs()
+        rounded = ~self._constant() & (step > _COARSE * self._variance.sqrt())
+        return rounded.nonzero().flatten().tolist()
 
     def finish_inputs(self) -> tuple[Tensor, Tensor]:
         """Do so, but leave columns of zeros and ones as they are: a rare one would be blown up.
@@ -90,7 +104,26 @@ def input_moments(dataset: Dataset, seed: int, *, weighted: bool) -> tuple[Tenso
                 f"whose forward has the arguments {sorted(X)}."
             )
         merged.add(X.flatten(1), weight if weighted else None)
+        exact = X.dtype == torch.float64
+    if not exact:
+        _warn_of_rounding(dataset, merged.coarse())
     return merged.finish_inputs()
+
+
+def _warn_of_rounding(dataset: Dataset, columns: list[int]) -> None:
+    """Name columns far from zero, of whose differences float32 keeps little."""
+    if not columns:
+        return
+    names = getattr(dataset, "columns", ())
+    shown = [repr(names[i]) if i < len(names) else str(i) for i in columns[:5]]
+    more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
+    warnings.warn(
+        f"float32 loses much of column {', '.join(shown)}{more} of {dataset.source.name}: far from "
+        "zero, for how little the values vary. Subtract an offset, or scale before (StandardScaler "
+        "works in float64), or fit with precision='float64'.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def _sample(dataset: Dataset, seed: int) -> list[IntArray]:

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -22,6 +23,27 @@ def test_a_sample_stands_for_many_rows():
     mean, scale = input_moments(as_dataset(X), seed=0, weighted=False)
     assert abs(mean.item() - 3) < 0.05
     assert abs(scale.item() - 2) < 0.05
+
+
+def test_columns_that_float32_rounds_away_are_named():
+    i = np.arange(2000)
+    frame = pd.DataFrame({"far": 1_700_000_000 + i % 100, "near": i, "constant": 1e9, "one": i % 2})
+    with pytest.warns(
+        UserWarning, match=r"loses much of column 'far' of .*precision='float64'"
+    ) as caught:
+        input_moments(as_dataset(frame), seed=0, weighted=False)
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match=r"loses much of column 0 of "):
+        input_moments(as_dataset(frame.to_numpy()), seed=0, weighted=False)
+
+
+def test_columns_that_float32_holds_are_not():
+    i = np.arange(2000)
+    far = 1_700_000_000 + i % 100
+    years = pd.DataFrame({"year": 2000 + i % 3, "time": 1_700_000_000 + 1000 * i})
+    input_moments(as_dataset(years), seed=0, weighted=False)
+    double = as_dataset(pd.DataFrame({"far": far})).with_dtype(torch.float64)
+    input_moments(double, seed=0, weighted=False)
 
 
 def test_columns_of_zeros_and_ones_are_left_as_they_are():
