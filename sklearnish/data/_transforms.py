@@ -92,22 +92,24 @@ class PerBatch(Function):
         super().__post_init__()
         object.__setattr__(self, "takes_y", _takes_y(self.f))
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Travel under the name of the function that ``@per_batch`` took the place of.
+    @property
+    def path(self) -> tuple[str, str] | None:
+        """Module and name, where ``@per_batch`` took the place of the function.
 
         Not in ``__main__``, whose functions joblib sends by what they are compiled to.
         """
-        module = getattr(self.f, "__module__", None)
-        path = module, getattr(self.f, "__qualname__", "")
-        if module != "__main__" and _named(*path) is self:
-            return _named, path
-        return super().__reduce_ex__(protocol)
+        module, name = getattr(self.f, "__module__", None), getattr(self.f, "__qualname__", "")
+        if module is None or module == "__main__" or _named(module, name) is not self:
+            return None
+        return module, name
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Travel under that name."""
+        return (_named, self.path) if self.path else super().__reduce_ex__(protocol)
 
 
-def _named(module: str | None, name: str) -> Any:
+def _named(module: str, name: str) -> Any:
     """Look up what a module has under a name, None if there is nothing."""
-    if module is None:
-        return None
     with suppress(ImportError, AttributeError, ValueError):
         return functools.reduce(getattr, name.split("."), importlib.import_module(module))
     return None

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklearnish.data._transforms import PerBatch
 from sklearnish.persistence._trust import INSTANCES, Trust, name_of
 
 _MOST_TEXT = 2**28
@@ -39,6 +40,8 @@ class Encoder:
             return value
         if type(value) is list:
             return self._all(value, where)
+        if isinstance(value, PerBatch) and value.path:
+            return {"$code": ":".join(value.path)}
         for kind, tag, method in _KINDS:
             if type(value) is kind or (kind not in (tuple, dict) and isinstance(value, kind)):
                 return {tag: method(self, value, where)}

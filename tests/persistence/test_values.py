@@ -19,6 +19,11 @@ from sklearnish.persistence._values import Decoder, Encoder
 from tests.persistence.common import OwnLoss, doubled
 
 
+@sn.per_batch
+def negated(X):
+    return -X
+
+
 def _round_trip(value, trusted=()):
     encoder = Encoder()
     node = json.loads(json.dumps(encoder.encode(value, "value")))
@@ -53,6 +58,13 @@ values = st.recursive(
     ),
     max_leaves=15,
 )
+
+
+def test_a_function_of_batches_under_its_own_decorator():
+    path = f"{__name__}.negated"
+    assert _round_trip(negated, [path]) is negated
+    with pytest.raises(ValueError, match="not trusted"):
+        _round_trip(negated)
 
 
 @given(values)
