@@ -12,7 +12,6 @@ from tests.test_memory import (
     CAP,
     MB,
     Watched,
-    anonymous_bytes,
     proportional_bytes,
 )
 
@@ -70,10 +69,11 @@ def run(size: str) -> Result:
 
 def _fit(path: Path, num_workers: str, n_rows: int) -> tuple[int, str, str, str]:
     """Fit in a fresh process, with a cache of its own; return bytes, and words for the table."""
-    measure = anonymous_bytes if num_workers == "auto" else proportional_bytes
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, own_caches(folder):
-        peak, printed = Watched(FIT, str(path), num_workers, measure=measure).peak_over_imports()
+        peak, printed = Watched(
+            FIT, str(path), num_workers, measure=proportional_bytes
+        ).peak_over_imports()
     seconds = time.perf_counter() - begun
     counted, mode, workers = printed.split()
     assert int(counted) == n_rows
