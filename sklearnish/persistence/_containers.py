@@ -43,6 +43,9 @@ _NODES = {
     "SliceNode": {"builtins.slice"},
     "TupleNode": {"builtins.tuple"},
 }
+_MOST_ITEMS = 2**22
+"""Items of all arrays of objects in a file, bytes of arrays that are stored as such included."""
+
 _AUDITED = {"FunctionNode", "ObjectNode", "TypeNode"}
 """Nodes whose names skops compares with those that are trusted."""
 
@@ -193,6 +196,7 @@ def _check_nodes(data: bytes) -> set[str]:
         )
     compiled = set()
     _check_files(schema)
+    _Spread(schema, members).check()
     for node in _nodes(schema):
         kind, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
         if kind in _COMPILED or name in _COMPILED_CLASSES:
@@ -213,6 +217,53 @@ def _check_files(schema: dict[str, Any]) -> None:
             raise ValueError(
                 f"its member {str(name)[:80]!r} is used by more than one object; the limit is one."
             )
+
+
+class _Spread:
+    """How many items arrays of objects come to, whose lists NumPy spreads out.
+
+    A node that has an ``__id__`` may stand for any other that has it, so the largest of them
+    counts: lists that hold one another a few times over would else fill any memory.
+    """
+
+    def __init__(self, schema: dict[str, Any], members: dict[str, bytes]) -> None:
+        arrays = (node for node in _nodes(schema) if node["__loader__"] == "NdArrayNode")
+        self._arrays = [node for node in arrays if isinstance(node.get("content"), list)]
+        self._bytes = {name: len(data) for name, data in members.items()}
+        self._same: dict[Any, list[dict[str, Any]]] = {}
+        self._known: dict[Any, int] = {}
+        for node in _nodes(schema):
+            self._same.setdefault(str(node.get("__id__")), []).append(node)
+
+    def check(self) -> None:
+        """Raise if they are more than a file of this size can honestly hold."""
+        n = sum(self._inside(array) for array in self._arrays)
+        if n > _MOST_ITEMS:
+            raise ValueError(
+                f"its arrays of objects come to {n:,} items; the limit is {_MOST_ITEMS:,}."
+            )
+
+    def _items(self, node: Any) -> int:
+        """Count what a node is spread out to."""
+        if not isinstance(node, dict):
+            return 1
+        identity = node.get("__id__")
+        if not identity:
+            return self._inside(node)
+        if str(identity) not in self._known:
+            self._known[str(identity)] = 1  # of a list within itself, of which there is one
+            most = max(map(self._inside, self._same.get(str(identity), [node])))
+            self._known[str(identity)] = most
+        return self._known[str(identity)]
+
+    def _inside(self, node: dict[str, Any]) -> int:
+        """Count the items of a list, tuple or array; anything else is one."""
+        if node.get("__loader__") not in ("ListNode", "TupleNode", "NdArrayNode"):
+            return 1
+        content = node.get("content")
+        if isinstance(content, list):
+            return 1 + sum(map(self._items, content))
+        return 1 + self._bytes.get(str(node.get("file")), 0)
 
 
 def _check_array(node: dict[str, Any]) -> None:

@@ -453,3 +453,22 @@ def test_a_part_that_is_not_there_is_refused(tmp_path):
     rewritten(tmp_path / "a.sn", {"model.json": b'{"estimators": []}'})
     with pytest.raises(ValueError, match="IndexError"):
         sn.load(tmp_path / "a.sn")
+
+
+def test_lists_that_hold_one_another_do_not_fill_the_memory(tmp_path):
+    step = FunctionTransformer(kw_args={"a": np.array([[None, None]], dtype=object)})
+    sn.save(make_pipeline(step, _clf()), tmp_path / "a.sn")
+    assert sn.load(tmp_path / "a.sn")[0].kw_args["a"].shape == (1, 2)
+
+    def nested(schema):
+        array = next(n for n in objects_in(schema) if n.get("type") == "json")
+        kind = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode"}
+        node = kind | {"content": [], "__id__": 1}
+        for level in range(2, 12):
+            again = {**node, "content": []}  # skops finds the first one by its __id__
+            node = kind | {"content": [node, *[again] * 11], "__id__": level}
+        array["content"] = [node, node]
+
+    _change_schema(tmp_path / "a.sn", nested)
+    with pytest.raises(ValueError, match=r"arrays of objects come to .* items; the limit is"):
+        sn.load(tmp_path / "a.sn")
