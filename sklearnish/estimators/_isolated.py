@@ -12,6 +12,9 @@ import torch
 from sklearnish.data import Dataset
 from sklearnish.data._workers import Failure
 
+_LOOK = 1.0
+"""Seconds between two looks at whether the child is alive."""
+
 
 def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, get_net: str) -> None:
     """Let a child process train, and take over what the estimator learned there.
@@ -33,7 +36,7 @@ def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, get_net
     try:
         group = pool.submit(_lead).result()
         future = pool.submit(_train, estimator, data, valid, get_net, torch.get_num_threads())
-        learned, told = future.result()
+        learned, told = _wait(future, group, list(pool._processes.values()))
     except TerminatedWorkerError as error:
         codes = re.findall(r"\w+\(-?\d+\)", str(error))
         raise ChildProcessError(
@@ -48,6 +51,19 @@ def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, get_net
     if isinstance(learned, Failure):
         raise learned.error("In the child process of this fit")
     vars(estimator).update(learned)
+
+
+def _wait(future: Any, group: int, processes: list[Any]) -> Any:
+    """Wait for the result; see to it that a child that died is missed.
+
+    Its workers hold on to what tells joblib of the death, and one that hangs does so for long.
+    """
+    while not future.done():
+        with suppress(TimeoutError):
+            return future.result(timeout=_LOOK)
+        if not any(process.is_alive() for process in processes):
+            _end(group)
+    return future.result()
 
 
 def _lead() -> int:

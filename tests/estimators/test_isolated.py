@@ -1,5 +1,6 @@
 """isolate=True: a fit in a process of its own."""
 
+import functools
 import os
 import signal
 import threading
@@ -111,26 +112,29 @@ def test_warnings_come_through():
         classifier("warning", isolate=True).fit(X, Y)
 
 
-def hang(x):
+def hang(marker, x):
+    """Say who hangs, in whose child."""
+    marker.with_suffix(".new").write_text(f"{os.getpid()} {os.getppid()}")
+    marker.with_suffix(".new").rename(marker)
     time.sleep(1000)
 
 
-def test_workers_that_hang_end_with_it():
-    workers, before = [], children()  # other tests may have left a forkserver
+def test_workers_that_hang_end_with_it(tmp_path):
+    marker, workers = tmp_path / "marker", []
 
     def kill():
-        while not workers:
+        while not marker.exists():
             time.sleep(0.05)
-            found = [p for p in children() if p not in before and p.children()]
-            workers.extend(w for p in found for w in p.children())
-        found[0].kill()
+        worker, child = (psutil.Process(int(pid)) for pid in marker.read_text().split())
+        workers.append(worker)
+        child.kill()
 
     killer = threading.Thread(target=kill)
     killer.start()
+    clf = classifier(isolate=True, num_workers=1, augment=functools.partial(hang, marker))
     with pytest.raises(ChildProcessError, match="SIGKILL"):
-        classifier(isolate=True, num_workers=1, augment=hang).fit(sn.as_dataset(X), Y)
+        clf.fit(sn.as_dataset(X), Y)
     killer.join()
-    assert workers
     assert not psutil.wait_procs(workers, timeout=5)[1]
 
 
