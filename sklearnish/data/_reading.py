@@ -136,6 +136,27 @@ def _read_pieces(
     return scattered
 
 
+def nearest_to_block(dataset: "Dataset") -> int:
+    """Find the row of a view in order that is nearest to the beginning of its block.
+
+    To read it alone, what lies before it in the block is read, too.
+
+    Returns
+    -------
+    int
+        Its position; 0 in a view in another order, and where there are no blocks.
+    """
+    rows, blocks = dataset._rows, dataset.source.blocks
+    if blocks is None or (isinstance(rows, range) and rows.step < 1):
+        return 0
+    if not isinstance(rows, range) and not _rows.is_ascending(rows):
+        return 0
+    places = np.minimum(_rows.offsets(rows, blocks[:-1]), len(rows) - 1)
+    distances = _rows.take(rows, places) - blocks[:-1]
+    distances[distances < 0] = np.iinfo(np.int64).max  # of blocks behind the last row
+    return int(places[np.argmin(distances)])
+
+
 def _pieces(rows: IntArray, blocks: IntArray, least: int) -> Iterator[tuple[int, int]]:
     """Cut ascending rows at borders of blocks, into pieces of so many rows or a block."""
     start = 0

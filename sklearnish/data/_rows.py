@@ -56,8 +56,10 @@ def _compact(rows: IntArray) -> npt.NDArray[np.integer[Any]]:
     return rows.astype(np.int32 if narrow else np.int64)
 
 
-def offsets(rows: npt.NDArray[np.integer[Any]], values: IntArray) -> IntArray:
+def offsets(rows: Rows, values: IntArray) -> IntArray:
     """Find where values would go among ascending rows (in the type of the rows: no copy)."""
+    if isinstance(rows, range):
+        return np.clip(-((rows.start - values) // rows.step), 0, len(rows))
     limit = np.iinfo(rows.dtype).max
     return np.searchsorted(rows, np.minimum(values, limit).astype(rows.dtype))
 

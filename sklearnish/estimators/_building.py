@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sklearnish.data import Batch, Dataset
 from sklearnish.data._batch import Features, to_device
+from sklearnish.data._reading import nearest_to_block
 from sklearnish.modules import MLP
 from sklearnish.training import (
     OPTIMIZERS,
@@ -130,12 +131,12 @@ def _two_rows(dataset: Dataset, *, real: bool) -> Batch:
     """Take rows to try a module on: made up for an MLP if real ones cost reading a block.
 
     A user's module may fail on numbers it is not made for. Where rows come in blocks it is
-    given the first row twice, since the second may lie in another block.
+    given one row twice, since a second may lie in another block.
     """
     n = min(2, len(dataset))
     if dataset.source.blocks is None or dataset.transforms:
         return dataset.read(np.arange(n), finite=True)
     if real:
-        return dataset.read(np.zeros(n, np.int64), finite=True)
+        return dataset.read(np.full(n, nearest_to_block(dataset)), finite=True)
     made_up = np.random.default_rng(0).integers(0, 256, (n, *dataset.row_shape))
     return Batch(torch.from_numpy(made_up.astype(dataset.dtype)))

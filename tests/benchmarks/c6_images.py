@@ -34,7 +34,7 @@ from tests.benchmarks._page import Bar, Result, table
 
 BATCH, LR, CLASSES = 64, 1e-3, 10
 CORES = len(os.sched_getaffinity(0))
-CELLS = {"quick": [(40, 64)], "default": [(600, 64)], "full": [(10_000, 64), (1_000, 224)]}
+CELLS = {"quick": [(40, 64)], "default": [(3_000, 64)], "full": [(10_000, 64), (1_000, 224)]}
 """Pictures, and the side to which they are resized."""
 
 TUNED_ON = 600

@@ -1,4 +1,5 @@
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearnish.data._reading import nearest_to_block
 from sklearnish.data._scan import as_dataset, scan_parquet
 
 N = 50
@@ -136,3 +138,24 @@ def test_known_labels_cannot_be_written_to(path):
     target = scan_parquet(path, target="label").target
     with pytest.raises(ValueError, match="read-only"):
         target[0] = 5
+
+
+@given(st.data())
+def test_the_nearest_row_to_the_beginning_of_its_block(data):
+    sizes = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=6))
+    blocks, n = np.cumsum([0, *sizes]), sum(sizes)
+    start, step = data.draw(st.integers(0, n - 1)), data.draw(st.integers(1, 4))
+    regular = range(start, n, step)
+    picked = data.draw(st.lists(st.integers(0, n - 1), min_size=1, unique=True))
+    for rows in (regular, np.array(sorted(picked), np.int32)):
+        view = SimpleNamespace(_rows=rows, source=SimpleNamespace(blocks=blocks))
+        distances = [row - max(b for b in blocks if b <= row) for row in rows]
+        assert distances[nearest_to_block(view)] == min(distances)
+
+
+def test_in_disorder_the_first_row_is_as_good_as_any():
+    source = SimpleNamespace(blocks=np.array([0, 4, 8]))
+    for rows in (range(7, -1, -1), np.array([3, 4, 1])):
+        assert nearest_to_block(SimpleNamespace(_rows=rows, source=source)) == 0
+    unblocked = SimpleNamespace(_rows=range(8), source=SimpleNamespace(blocks=None))
+    assert nearest_to_block(unblocked) == 0
