@@ -310,7 +310,7 @@ class Loader:
             cores=n_cores(),
             work=self._work,
             tried=self._tuner.tried,
-            start=start_seconds(),
+            start_seconds=start_seconds(),
         )
 
     def close(self) -> None:

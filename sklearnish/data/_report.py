@@ -105,8 +105,8 @@ class PipelineReport:
         together, in at most a thousand entries; only with ``on_bad_rows="skip"``.
     n_skipped : int
         How many they are.
-    start : float
-        Seconds that starting workers takes.
+    start_seconds : float
+        What starting workers takes.
     """
 
     mode: Mode
@@ -119,7 +119,7 @@ class PipelineReport:
     tried: bool = False
     skipped: tuple[str, ...] = field(default=(), repr=False)
     n_skipped: int = 0
-    start: float = field(default=0.0, repr=False)
+    start_seconds: float = field(default=0.0, repr=False)
 
     @property
     def plan(self) -> str:
@@ -160,14 +160,16 @@ class PipelineReport:
         n, after = self._best_workers()
         now = self._sum("seconds")
         helps = n > self.num_workers and now >= _WORTH_TELLING * after and not self.tried
-        if helps and now - after > self.start:
+        if helps and now - after > self.start_seconds:
             return f"num_workers={n} would be about {now / after:.1f}x as fast"
         if self.work == "copying" and self._map + self._augment <= self._sum("read"):
             return "they are copied as fast as memory, or the disk, gives them"
         cores = f"{self.cores} core{'s' * (self.cores > 1)}"
         no_help = f"more workers would not help on {cores}"
         if helps:
-            no_help = f"{now:.2g} s are too few for workers, which take {self.start:g} s to start"
+            no_help = (
+                f"{now:.2g} s are too few for workers, which take {self.start_seconds:g} s to start"
+            )
         return f"{no_help}; {self._without_workers(now)}"
 
     def _best_workers(self) -> tuple[int, float]:

@@ -6,14 +6,14 @@ epoch's order): whichever process runs a function, on whichever chunk, draws the
 """
 
 import functools
-import importlib
 import inspect
 import pickle
+import pkgutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -93,26 +93,22 @@ class PerBatch(Function):
         object.__setattr__(self, "takes_y", _takes_y(self.f))
 
     @property
-    def path(self) -> tuple[str, str] | None:
-        """Module and name, where ``@per_batch`` took the place of the function.
+    def path(self) -> str | None:
+        """``module:name``, where ``@per_batch`` took the place of the function.
 
         Not in ``__main__``, whose functions joblib sends by what they are compiled to.
         """
-        module, name = getattr(self.f, "__module__", None), getattr(self.f, "__qualname__", "")
-        if module is None or module == "__main__" or _named(module, name) is not self:
-            return None
-        return module, name
+        module, name = getattr(self.f, "__module__", None), getattr(self.f, "__qualname__", None)
+        if module not in (None, "__main__"):
+            with suppress(ImportError, AttributeError, ValueError):
+                if pkgutil.resolve_name(f"{module}:{name}") is self:
+                    return f"{module}:{name}"
+        return None
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Travel under that name."""
-        return (_named, self.path) if self.path else super().__reduce_ex__(protocol)
-
-
-def _named(module: str, name: str) -> Any:
-    """Look up what a module has under a name, None if there is nothing."""
-    with suppress(ImportError, AttributeError, ValueError):
-        return functools.reduce(getattr, name.split("."), importlib.import_module(module))
-    return None
+        path = self.path
+        return (pkgutil.resolve_name, (path,)) if path else super().__reduce_ex__(protocol)
 
 
 def per_batch(f: Callable[..., Any]) -> PerBatch:
@@ -222,10 +218,11 @@ def apply_rows(
         one_thread(),
         restored_generators(uses_global_generators(functions), torch.device("cpu")),
     ):
+        chunk = _Chunk(drawn, positions, name_row)
         for index, function in enumerate(functions):
             begun = time.perf_counter()
             run = _run_rows if isinstance(function, RowFunction) else _run_chunk
-            X = run(function, X, drawn, index, positions, name_row)
+            X = run(function, X, index, chunk)
             if seconds is not None:
                 seconds.append(time.perf_counter() - begun)
     return X
@@ -271,16 +268,18 @@ def apply_batch(
     return X, y
 
 
-def _run_rows(
-    function: Function,
-    X: Features,
-    drawn: Randomness,
-    index: int,
-    positions: IntArray,
-    name_row: Callable[[int], str],
-) -> Features:
+class _Chunk(NamedTuple):
+    """Rows that functions are run on: where their randomness comes from, and their names."""
+
+    drawn: Randomness
+    positions: IntArray
+    name_row: Callable[[int], str]
+
+
+def _run_rows(function: Function, X: Features, index: int, chunk: _Chunk) -> Features:
     """Run a function row by row into one new tensor per field."""
     filler: Filler | None = None
+    drawn, positions, name_row = chunk
     seeds = drawn.seeds(index, positions) if function.uses_global_generators else None
     places = positions.tolist()
     for i, x in enumerate(rows_of(X)):
@@ -300,15 +299,9 @@ def _run_rows(
     return filler.result
 
 
-def _run_chunk(
-    function: Function,
-    X: Features,
-    drawn: Randomness,
-    index: int,
-    positions: IntArray,
-    name_row: Callable[[int], str],
-) -> Features:
+def _run_chunk(function: Function, X: Features, index: int, chunk: _Chunk) -> Features:
     """Run a vectorised function on the whole chunk."""
+    drawn, positions, name_row = chunk
     place = int(positions[0])
     keywords = {}
     if function.names_rng:

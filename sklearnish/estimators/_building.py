@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearnish.data import Batch, Dataset
-from sklearnish.data._batch import Features, to_device
+from sklearnish.data._batch import each, to_device
 from sklearnish.data._reading import nearest_to_block
 from sklearnish.modules import MLP
 from sklearnish.training import (
@@ -81,7 +81,7 @@ def build_net(
     """Try the module on some rows, choose the criterion, and build the net around both."""
     if "rows" not in known:
         known["rows"] = _two_rows(dataset, real=estimator.module is not None).X
-    rows = Batch(_three(known["rows"]))
+    rows = each(_three, Batch(known["rows"]))
     outputs = dry_run(module, to_device(rows, device).X, estimator.precision, device)
     chosen = estimator._choose_criterion(outputs)
     criterion = make_criterion(chosen, dict(estimator.criterion_params or {}))
@@ -115,16 +115,9 @@ def build_net(
     return net
 
 
-def _three(X: Features) -> Features:
+def _three(rows: Tensor) -> Tensor:
     """Repeat the last of two rows: for two outputs, a mean over two rows would look right."""
-    if isinstance(X, dict):
-        return {name: _of_three(values) for name, values in X.items()}
-    return _of_three(X)
-
-
-def _of_three(values: Tensor) -> Tensor:
-    """Take three rows of a tensor that has one or two."""
-    return values[torch.arange(3).clamp(max=len(values) - 1)]
+    return rows[torch.arange(3).clamp(max=len(rows) - 1)]
 
 
 def _two_rows(dataset: Dataset, *, real: bool) -> Batch:

@@ -43,13 +43,10 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
             "X is a DataLoader; pass its dataset instead, loader.dataset: batches, order and "
             "workers are parameters of the estimator."
         )
-    if not reset and _is_plain(estimator, X):
-        check_ndim(estimator, X.ndim)
-        return X
-    skips = reset and estimator.on_bad_rows == "skip"  # they are found later
-    X = fully_checked(estimator, X, reset=reset, finite=not skips)
-    if not reset:
-        check_ndim(estimator, X.ndim)
+    if reset or not _is_plain(estimator, X):
+        skips = reset and estimator.on_bad_rows == "skip"  # they are found later
+        X = fully_checked(estimator, X, reset=reset, finite=not skips)
+    _check_ndim(estimator, X.ndim, reset=reset)
     return X
 
 
@@ -99,39 +96,31 @@ def _first_not_finite(X: Any) -> str:
 
 def to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
     """Make a Dataset of X, and remember its columns, or compare them with those of fit."""
-    dataset = _to_dataset(estimator, X, reset=reset)
-    if reset:
-        estimator._ndim = dataset.ndim
+    if not is_lazy(X):
+        return as_dataset(checked_array(estimator, X, reset=reset))
+    dataset = X if isinstance(X, Dataset) else as_dataset(X)
+    if is_frame(X):
+        check_numeric(dataset)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    elif reset:
+        check_numeric(dataset)
+        _remember_columns(estimator, dataset)
     else:
-        check_ndim(estimator, dataset.ndim)
+        dataset = _fitted_columns(estimator, dataset)
+    _check_ndim(estimator, dataset.ndim, reset=reset)
     return dataset
 
 
-def check_ndim(estimator: Any, ndim: int) -> None:
-    """Refuse rows of another number of dimensions; lengths, some modules take any."""
+def _check_ndim(estimator: Any, ndim: int, *, reset: bool) -> None:
+    """Note the dimensions of X, or refuse others than in fit; lengths, some modules take any."""
     fitted = getattr(estimator, "_ndim", ndim)  # an estimator saved before it was noted
-    if ndim != fitted:
+    if reset:
+        estimator._ndim = ndim
+    elif ndim != fitted:
         raise ValueError(
             f"X has {ndim} dimensions, but {type(estimator).__name__} was fitted on X of {fitted}; "
             "reshape it, for example with X.reshape(len(X), -1) to two."
         )
-
-
-def _to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
-    """Make a Dataset of X, with the columns of fit."""
-    if not is_lazy(X):
-        return as_dataset(checked_array(estimator, X, reset=reset))
-    if is_frame(X):
-        dataset = as_dataset(X)
-        check_numeric(dataset)
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return dataset
-    dataset = X if isinstance(X, Dataset) else as_dataset(X)
-    if reset:
-        check_numeric(dataset)
-        _remember_columns(estimator, dataset)
-        return dataset
-    return _fitted_columns(estimator, dataset)
 
 
 def check_numeric(dataset: Dataset) -> None:

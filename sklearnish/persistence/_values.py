@@ -40,8 +40,8 @@ class Encoder:
             return value
         if type(value) is list:
             return self._all(value, where)
-        if isinstance(value, PerBatch) and value.path:
-            return {"$code": ":".join(value.path)}
+        if isinstance(value, PerBatch) and (path := value.path):
+            return {"$code": path}
         for kind, tag, method in _KINDS:
             if type(value) is kind or (kind not in (tuple, dict) and isinstance(value, kind)):
                 return {tag: method(self, value, where)}

@@ -175,6 +175,7 @@ class _Hasher:
             ) from error
         if isinstance(parts, str):
             self._raw("name", f"{getattr(value, '__module__', '')}:{parts}".encode())
+            self.add(getattr(value, "__wrapped__", None))  # as by functools.lru_cache
             return
         plain = [list(part) if hasattr(part, "__next__") else part for part in parts[:5]]
         self._add_all("object", plain)

@@ -124,7 +124,7 @@ def reported(data, **params):
 
 def on(report, cores):
     """What would be said with so many cores, where workers start in half a second."""
-    return replace(report, cores=cores, start=0.5).bottleneck
+    return replace(report, cores=cores, start_seconds=0.5).bottleneck
 
 
 @pytest.mark.parametrize("cores", [1, 8])
@@ -181,8 +181,8 @@ def test_a_slow_map_over_rows_in_memory_is_cured_by_a_cache(frame):
 
 def test_workers_that_start_for_longer_than_they_save_are_not_advised(table):
     small = reported(table.map(slow_row)[:100], num_workers=0)
-    assert small.start >= 0.5
+    assert small.start_seconds >= 0.5
     sentence = on(small, 4)
     assert "s are too few for workers, which take 0.5 s to start; rows that are" in sentence
     assert "num_workers=" not in sentence
-    assert "num_workers=4" in replace(small, cores=4, start=0.0).bottleneck
+    assert "num_workers=4" in replace(small, cores=4, start_seconds=0.0).bottleneck

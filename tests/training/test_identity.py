@@ -1,4 +1,5 @@
 import functools
+import re
 import subprocess
 import sys
 import threading
@@ -164,7 +165,10 @@ SCALE = {scale}
 class Kind(enum.Enum):
     A = {kind}
 def helper(x):
-    return x * {helper}
+    return cached(x) * {helper}
+@functools.lru_cache
+def cached(x):
+    return {cached}
 class Part(nn.Linear):
     factor = {part}
 class Module(nn.Module, abc.ABC):
@@ -196,18 +200,7 @@ class Callable:
 
 
 def of_a_script(**changed):
-    names = [
-        "scale",
-        "kind",
-        "helper",
-        "part",
-        "attribute",
-        "static",
-        "method",
-        "double",
-        "again",
-        "power",
-    ]
+    names = re.findall("{(.*?)}", GLOBALS)
     known = {"__name__": "__main__"}
     exec(GLOBALS.format(**dict.fromkeys(names, 1) | changed), known)
     return [known["augment"], known["Module"], known["Callable"]()]
@@ -218,6 +211,7 @@ def of_a_script(**changed):
     [
         ("scale", [0]),
         ("helper", [0]),
+        ("cached", [0]),
         ("kind", [1]),
         ("part", [1]),
         ("attribute", [1]),
