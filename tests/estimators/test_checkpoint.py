@@ -484,6 +484,7 @@ def test_killed_and_resumed_with_other_workers(table, tmp_path):
     check_killed(table, tmp_path, (0, 2), [0.05])
 
 
+@pytest.mark.slow
 def test_killed_twice(table, tmp_path):
     check_killed(table, tmp_path, (1, 0, 0), [0.02, 0.08])
 

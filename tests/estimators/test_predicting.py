@@ -159,6 +159,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
 def test_labels_of_many_classes_need_no_room_for_their_outputs(tmp_path):
     # The outputs for all rows are 800 MB, more than the room that is left.

@@ -84,7 +84,7 @@ def test_lines_of_a_csv(tmp_path, cell, monkeypatch, keywords, where):
     refused(here, lambda: sn.scan_csv(path, **keywords), r"a\.csv.*100,?000")
 
 
-@pytest.mark.parametrize("ending", ["gz", "bz2"])
+@pytest.mark.parametrize("ending", ["gz", pytest.param("bz2", marks=pytest.mark.slow)])
 def test_a_bomb_of_a_packed_csv(tmp_path, cell, monkeypatch, ending):
     import bz2
 
