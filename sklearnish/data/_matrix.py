@@ -18,6 +18,13 @@ from sklearnish.data._source import Column, IntArray
 _STRIPE = 2048
 """Rows written at a time, so that the lines of the matrix stay in the processor's cache."""
 
+_BLOCK = 2**20
+"""Bytes of columns that are laid side by side in the cache before they are turned into rows."""
+
+_TURNED = range(16, 513)
+"""Numbers of columns for which that is quicker: where rows are a power of two long, as with 64 or
+256 columns, the lines that a column is written to push each other out of the cache."""
+
 
 def as_numpy(column: Column) -> npt.NDArray[Any]:
     """Convert a column to numpy: missing numbers become NaN, missing text None."""
@@ -77,6 +84,9 @@ def _chunk_lengths(column: Column) -> tuple[int, ...]:
 
 def _write(out: npt.NDArray[Any], arrays: list[npt.NDArray[Any]], starts: IntArray) -> None:
     """Write arrays side by side into the rows of a matrix."""
+    if len(arrays) in _TURNED and all(x.ndim == 1 and x.dtype == out.dtype for x in arrays):
+        _write_turned(out, arrays)
+        return
     spans = itertools.pairwise(starts.tolist())
     targets = [
         out[:, a] if x.ndim == 1 else out[:, a:b] for x, (a, b) in zip(arrays, spans, strict=True)
@@ -86,6 +96,18 @@ def _write(out: npt.NDArray[Any], arrays: list[npt.NDArray[Any]], starts: IntArr
         rows = slice(first, first + _STRIPE)
         for target, array in pairs:
             target[rows] = array[rows]
+
+
+def _write_turned(out: npt.NDArray[Any], columns: list[npt.NDArray[Any]]) -> None:
+    """Write columns into the rows of a matrix: torch turns a block tile by tile."""
+    n_rows = max(1, min(len(out), _BLOCK // (len(columns) * out.itemsize)))
+    block = np.empty((len(columns), n_rows), out.dtype)
+    target, source = torch.from_numpy(out), torch.from_numpy(block)
+    for first in range(0, len(out), n_rows):
+        stop = min(first + n_rows, len(out))
+        for line, column in zip(block, columns, strict=True):
+            line[: stop - first] = column[first:stop]
+        target[first:stop].copy_(source[:, : stop - first].T)
 
 
 def to_tensor(value: Column, dtype: torch.dtype) -> Features:

@@ -32,6 +32,27 @@ def test_columns_of_any_chunks_are_laid_side_by_side(n, data):
     np.testing.assert_array_equal(out.numpy(), X[:, : out.shape[1]])
 
 
+@given(st.data())
+def test_many_columns_are_laid_side_by_side(data):
+    """From so many on they are turned in blocks, all but those of another type."""
+    k, dtype = data.draw(st.integers(14, 600)), data.draw(st.sampled_from(["f4", "f8"]))
+    n = data.draw(st.integers(0, 2**20 // (4 * k) * 2 + 3))
+    X = np.random.default_rng(0).normal(size=(n, k)).astype(dtype)
+    cuts = data.draw(st.lists(st.integers(0, n), max_size=2).map(sorted))
+    columns = [chunked(X[:, j], cuts, pa.from_numpy_dtype(X.dtype)) for j in range(k)]
+    out = to_matrix(columns, torch.float32)
+    assert out.is_contiguous()
+    np.testing.assert_array_equal(out.numpy(), X.astype(np.float32))
+
+
+def test_a_missing_value_among_many_columns_is_nan():
+    columns = [chunked([1.0, float(j)], [1], pa.float32()) for j in range(20)]
+    columns[3] = chunked([None, 3.0], [1], pa.float32())
+    out = to_matrix(columns, torch.float32)
+    np.testing.assert_array_equal(out[0].isnan().nonzero(), [[3]])
+    assert out[1].tolist() == list(range(20))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_columns_of_all_kinds_of_numbers(dtype):
     columns = [
