@@ -148,6 +148,7 @@ class Loader:
             self._reader = reader(dataset, rows, seed, finite)
         fixed = in_memory or num_workers != "auto"
         self._tuner = Tuner(plan, room, fixed=fixed, obstacle=partial(obstacle, self._reader, room))
+        self._tuner.begin(dataset.source.row_seconds * len(dataset) * epochs)
         self._transfer = Transfer(self.device, pin=plan.pin_memory)
         self._epochs = range(first_epoch, first_epoch + epochs)
         self._skipped = {first_epoch: first_batch}  # batches, by epoch

@@ -82,6 +82,8 @@ class Source(ABC):
         takes ``seeds``, one for each row.
     work : str
         What a read consists of, for the report.
+    row_seconds : float
+        Seconds that a row takes at least where that is known to be long, 0 elsewhere.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Source(ABC):
     tabular: bool = True
     uses_global_generators: bool = False
     work: str = "reading"
+    row_seconds: float = 0.0
 
     @abstractmethod
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:

@@ -30,6 +30,12 @@ _WARM_UP, _LOOK = 2, 3
 """Fetches before the first plan is measured (files are opened, kernels loaded), and for how many
 of each reader any plan is."""
 
+_LONG = 0.25
+"""Seconds of fetches that tell as much as those many: large ones, or slow ones."""
+
+_MOST_AT_ONCE = 4
+"""Processes that are started before anything is measured, at most."""
+
 _WORTH = 0.87
 """A plan is tried if it promises this share of the time, or less."""
 
@@ -231,8 +237,16 @@ class Tuner:
     obstacle: Callable[[], str] = lambda: ""
     _seen: int = 0  # fetches since the plan was taken up
     _warm_up: int = _WARM_UP
+    _looked: bool = False  # at what this plan costs
     _now: Measured = field(default_factory=Measured)
     _known: dict[str, tuple[float, LoadPlan]] = field(default_factory=dict)
+
+    def begin(self, read: float) -> None:
+        """Start with processes if what is to be read is known to take so many seconds."""
+        n = min(n_cores(), _MOST_AT_ONCE)
+        if self.fixed or read * (1 - 1 / n) <= start_seconds() or self.obstacle():
+            return
+        self.plan = workers(n, "decoding takes long", self.plan.pin_memory, self.room)
 
     def note(self, fetch: Measured, rows_left: int) -> None:
         """Take in what the time until this fetch was used up was spent on."""
@@ -246,18 +260,20 @@ class Tuner:
         now.read += fetch.read
         now.step += fetch.step
         now.nbytes += fetch.nbytes
-        if self._seen == self._warm_up + self._enough:
+        if not self._looked:
             self.look(rows_left)
 
     @property
-    def _enough(self) -> int:
-        """Fetches to measure the plan by: a few rounds of all readers."""
-        return _LOOK * max(1, self.plan.num_workers)
+    def _enough(self) -> bool:
+        """Whether the plan was measured: a few rounds of all readers, or for a while."""
+        now, n = self._now, max(1, self.plan.num_workers)
+        return now.fetches >= _LOOK * n or (now.fetches >= n and now.seconds >= _LONG)
 
     def look(self, rows_left: int) -> None:
         """Compare, and change the plan if that pays for the rows that are left."""
-        if self.fixed or self._now.fetches < self._enough:
+        if self.fixed or not self._enough:
             return
+        self._looked = True
         self._known[str(self.plan)] = self._now.row_seconds, self.plan
         if self.tried:
             self._keep_best()
@@ -278,8 +294,9 @@ class Tuner:
             self._take(replace(best, reason=f"measured: {self.plan} took {times:.1f}x as long"))
 
     def _try(self, rows_left: int) -> None:
-        """Take up processes if they promise to be worth their start."""
+        """Take up processes if they promise to be worth their start, what is read already aside."""
         now, cores = self._now, n_cores()
+        rows_left -= self.plan.ahead * now.rows // now.fetches
         promised = {n: now.predicted(n, cores) for n in range(1, cores + 1)}
         n = min(n for n in promised if promised[n] <= 1.03 * min(promised.values()))
         saved = (now.row_seconds - promised[n]) * rows_left
@@ -297,4 +314,4 @@ class Tuner:
         """Go on with a plan, which shows when what was read ahead is used up."""
         if plan != self.plan:
             self._warm_up = 1 + self.plan.ahead + plan.ahead
-            self.plan, self._seen = plan, 0
+            self.plan, self._seen, self._looked = plan, 0, False

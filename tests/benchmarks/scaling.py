@@ -23,6 +23,7 @@ import sklearnish as sn
 from sklearnish.data import Dataset, Loader
 from sklearnish.data._samplers import Order
 from sklearnish.data._source import Field, Source
+from tests.benchmarks._harness import one_thread
 from tests.benchmarks._page import Result, table
 from tests.benchmarks._parquet import N_FEATURES, PIECE, Trainer, write_parquet
 
@@ -65,18 +66,11 @@ class Cost:
 
 
 def run(size: str) -> Result:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            pieces = _pieces(ROWS[size])
-            per_file, per_group, pickled = _footers(Path(folder), 2 if size == "quick" else 10)
-            read, labels = _reading(
-                Path(folder), FILE_ROWS[size], 1 if size == "quick" else REPEATS
-            )
-    finally:
-        torch.set_num_threads(threads)
-    step = _step(20 if size == "quick" else 1000)
+    with one_thread(), tempfile.TemporaryDirectory() as folder:
+        pieces = _pieces(ROWS[size])
+        per_file, per_group, pickled = _footers(Path(folder), 2 if size == "quick" else 10)
+        read, labels = _reading(Path(folder), FILE_ROWS[size], 1 if size == "quick" else REPEATS)
+        step = _step(20 if size == "quick" else 1000)
     pieces["labels, read and held"] = labels
     rows = [cost.row(name) for name, cost in pieces.items()]
     rows += [["reading, one core", f"{read * 1e8:.3g}", ""], ["training", f"{step * 1e8:.3g}", ""]]

@@ -122,7 +122,7 @@ def tuner(monkeypatch, cores=2, obstacle="", start="thread"):
     return Tuner(first, SMALL, fixed=False, obstacle=lambda: obstacle)
 
 
-def feed(tuner, *, read, step, seconds=None, n=5, left=10**6, rows=100):
+def feed(tuner, *, read, step, seconds=None, n=5, left=10**6, rows=10):
     """Let it see some fetches; times are milliseconds a row."""
     for _ in range(n):
         total = max(read, step) if seconds is None else seconds
@@ -161,6 +161,48 @@ def test_few_rows_are_not_worth_a_start(monkeypatch):
     tuned = tuner(monkeypatch)
     feed(tuned, read=3.0, step=1.0, left=100)
     assert tuned.plan.mode == "thread"
+
+
+def test_large_fetches_tell_as_much_as_many(monkeypatch):
+    tuned = tuner(monkeypatch)
+    feed(tuned, read=3.0, step=1.0, n=3, rows=100)
+    assert str(tuned.plan) == "2 processes"
+
+
+def test_what_is_read_already_gains_nothing(monkeypatch):
+    tuned = tuner(monkeypatch)
+    assert tuned.plan.ahead == 4
+    feed(tuned, read=3.0, step=1.0, n=3, left=800, rows=100)  # 1 ms for each of 400 rows
+    assert tuned.plan.mode == "thread"
+    tuned = tuner(monkeypatch)
+    feed(tuned, read=3.0, step=1.0, n=3, left=1000, rows=100)
+    assert str(tuned.plan) == "2 processes"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "mode"), [(0.0, "thread"), (0.9, "thread"), (1.1, "processes")]
+)
+def test_what_is_known_to_take_long_begins_with_processes(monkeypatch, seconds, mode):
+    monkeypatch.setattr("sklearnish.data._tuning.start_seconds", lambda: 0.5)
+    tuned = tuner(monkeypatch)
+    tuned.begin(seconds)  # of which a second process saves half
+    assert (tuned.plan.mode, tuned.tried) == (mode, False)
+
+
+def test_few_processes_of_many_cores_begin_and_more_follow(monkeypatch):
+    tuned = tuner(monkeypatch, cores=16)
+    tuned.begin(100.0)
+    assert (tuned.plan.num_workers, tuned.plan.reason) == (4, "decoding takes long")
+    feed(tuned, read=9.0, step=1.0, seconds=9 / 4, n=30)
+    assert tuned.plan.num_workers == 9
+
+
+@pytest.mark.parametrize(("fixed", "wall"), [(True, ""), (False, "there is a wall")])
+def test_no_processes_begin_where_there_can_be_none(monkeypatch, fixed, wall):
+    tuned = tuner(monkeypatch, obstacle=wall)
+    tuned.fixed = fixed
+    tuned.begin(100.0)
+    assert (tuned.plan.mode, tuned.plan.reason) == ("thread", "at first")
 
 
 def test_a_number_given_by_hand_stays(monkeypatch):

@@ -47,6 +47,7 @@ class ImageSource(Source):
 
     tabular = False
     work = "reading and decoding"
+    row_seconds = 5e-4  # a JPEG of 224 to 500 pixels a side, to 64 x 64
 
     def __init__(
         self, store: Store, labels: "Coded | None", size: int | Sequence[int] | None
