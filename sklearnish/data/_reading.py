@@ -1,8 +1,9 @@
 """From positions in a view to stored rows as tensors: what a Dataset does when it is read."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ from sklearnish.data._transforms import apply_rows
 if TYPE_CHECKING:
     from sklearnish.data._dataset import Dataset
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
 Columns = dict[str, Column]
 Address = tuple[int, int, IntArray]
 """Seed, epoch, and places of the rows in the epoch's order."""
@@ -32,6 +36,26 @@ _READING = 3
 """Tells the randomness of reading from that of functions of rows and batches."""
 
 
+def _never_stops(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Make an error of a StopIteration of the user's code: it would end the loop over fetches."""
+
+    @functools.wraps(function)
+    def whole(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except StopIteration as error:
+            told = RuntimeError(
+                "StopIteration: a function of rows, or a Dataset, asked an iterator for more than "
+                "it has. Read from what can be indexed, or begin a new iterator."
+            )
+            for note in getattr(error, "__notes__", ()):
+                told.add_note(note)
+            raise told from error
+
+    return whole
+
+
+@_never_stops
 def read_stored(
     dataset: "Dataset",
     positions: IntArray,
@@ -57,6 +81,7 @@ def read_stored(
     return _read_pieces(dataset, rows[order], positions[order], order, blocks, empty)
 
 
+@_never_stops
 def transformed(
     dataset: "Dataset",
     stored: Batch,

@@ -80,6 +80,8 @@ class Source(ABC):
     uses_global_generators : bool
         Whether a read runs code of the user's that may draw random numbers; ``read`` then
         takes ``seeds``, one for each row.
+    writable : bool
+        Whether rows may be changed in place without a trace in what the object pickles to.
     work : str
         What a read consists of, for the report.
     row_seconds : float
@@ -93,6 +95,7 @@ class Source(ABC):
     in_memory: bool = False
     tabular: bool = True
     uses_global_generators: bool = False
+    writable: bool = False
     work: str = "reading"
     row_seconds: float = 0.0
 

@@ -148,10 +148,13 @@ def _pool(
     try:
         while True:
             try:
-                # No variable: it would keep the rows alive while the next are read.
-                yield _paired(posted, _wait(iterator, reader, posted, timeout))
+                result = _wait(iterator, reader, posted, timeout)
             except StopIteration:
                 return
+            pair = _paired(posted, result)
+            del result
+            yield pair
+            del pair  # it would keep the rows alive while the next are read
     finally:
         _end(iterator)
 

@@ -203,7 +203,7 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
             self.__dict__.pop("net_", None)
 
     def _view(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Dataset:
-        """Make a Dataset with encoded targets and the user's weights, without those of zero."""
+        """Make a Dataset with encoded targets and weights; bad rows and those of no weight go."""
         dataset = to_dataset(self, X, reset=reset)
         check_some_rows(dataset)
         y = array_of_targets(dataset.target if y is None else y, self)
@@ -216,28 +216,29 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
             if not weight.all():
                 kept = np.flatnonzero(weight)
                 dataset, y, weight = dataset[kept], y[kept], weight[kept]
+        dataset = dataset.with_dtype(weight_dtype(self.precision))
+        if self.on_bad_rows == "skip" and len(bad := self._bad_rows(dataset)):
+            kept = np.delete(np.arange(len(dataset)), bad)
+            dataset, y = dataset[kept], y[kept]
+            weight = None if weight is None else weight[kept]
         try:
             codes = self._check_y(y, reset=reset)
         except (TypeError, ValueError):
             check_no_missing(y, dataset)
             raise
-        view = dataset.with_target(codes).with_weight(weight)
-        view = view.with_dtype(weight_dtype(self.precision))
-        return view if self.on_bad_rows == "raise" else self._without_bad_rows(view)
+        return dataset.with_target(codes).with_weight(weight)
 
-    def _without_bad_rows(self, data: Dataset) -> Dataset:
-        """Leave out rows that cannot be used, and remember which."""
+    def _bad_rows(self, data: Dataset) -> Array:
+        """Find rows that cannot be used, and remember which."""
         bad = find_bad_rows(data, **self._pipeline())
         if len(bad) == len(data):
             raise ValueError(
                 f"All {len(data)} rows of {data.source.name} are damaged, NaN or infinite; "
                 "on_bad_rows='raise' says how."
             )
-        if len(bad) == 0:
-            return data
         names, count = self._left_out
         self._left_out = (*names, *name_rows(data, bad)), count + len(bad)
-        return data[np.delete(np.arange(len(data)), bad)]
+        return bad
 
     def _weigh(self, data: Dataset, *, training: bool) -> tuple[Dataset, Array | None]:
         """Multiply in what the classes weigh; also return the user's weights of the rows left."""

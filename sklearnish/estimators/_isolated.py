@@ -1,8 +1,11 @@
 """Training in a process of its own: what kills it is an exception here."""
 
+import multiprocessing
 import os
 import re
 import signal
+import threading
+import time
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -13,7 +16,7 @@ from sklearnish.data import Dataset
 from sklearnish.data._workers import Failure
 
 _LOOK = 1.0
-"""Seconds between two looks at whether the child is alive."""
+"""Seconds between two looks at whether the other process is alive."""
 
 
 def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, get_net: str) -> None:
@@ -21,20 +24,29 @@ def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, get_net
 
     The process is one of joblib's, to which classes and functions of the script itself can be
     sent, too. Its warnings are given again here. It and its workers are a process group of their
-    own, of which nothing is left however the fit ends.
+    own, of which nothing is left however the fit ends, nor for long if this process is killed.
 
     Raises
     ------
     ChildProcessError
         If the process ended before it was done; the message has the exit code or signal.
+    TypeError
+        If the estimator, or what it learned, cannot be sent to another process.
+    RuntimeError
+        In a process that may not start one.
     """
+    if multiprocessing.current_process().daemon:
+        raise RuntimeError(
+            "isolate=True starts a process, which a daemonic one, such as a worker of joblib's "
+            'backend "multiprocessing", may not. Use the backend "loky", or isolate=False.'
+        )
     # Imported here: it takes a tenth of a second.
     from joblib.externals.loky import ProcessPoolExecutor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     pool, group = ProcessPoolExecutor(1), 0
     try:
-        group = pool.submit(_lead).result()
+        group = pool.submit(_lead, os.getpid()).result()
         future = pool.submit(_train, estimator, data, valid, get_net, torch.get_num_threads())
         learned, told = _wait(future, group, list(pool._processes.values()))
     except TerminatedWorkerError as error:
@@ -43,14 +55,20 @@ def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, get_net
             f"The child process of this fit ended before it was done: {', '.join(codes)}. SIGKILL "
             "is often a want of memory, SIGSEGV a fault in native code."
         ) from error
+    except Exception as error:  # of pickling: what training raises comes back as a Failure
+        raise TypeError(
+            "The estimator, its rows, or what it learned cannot be sent between this process and "
+            f"the child process of isolate=True: {error}. Let it be pickled, or set isolate=False."
+        ) from error
     finally:
         pool.shutdown(kill_workers=True)
         _end(group)
+    if not isinstance(learned, Failure):
+        vars(estimator).update(learned)  # before the warnings, which may be errors here
     for message in told:
         warnings.warn_explicit(*message)
     if isinstance(learned, Failure):
         raise learned.error("In the child process of this fit")
-    vars(estimator).update(learned)
 
 
 def _wait(future: Any, group: int, processes: list[Any]) -> Any:
@@ -66,12 +84,20 @@ def _wait(future: Any, group: int, processes: list[Any]) -> Any:
     return future.result()
 
 
-def _lead() -> int:
+def _lead(parent: int) -> int:
     """Begin a process group; return its number, 0 where there is no such thing."""
     if not hasattr(os, "setpgrp"):
         return 0
     os.setpgrp()
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     return os.getpgrp()
+
+
+def _follow(parent: int) -> None:
+    """End the process group once the parent is gone: a signal to its group does not come here."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    _end(os.getpgrp())
 
 
 def _end(group: int) -> None:

@@ -47,7 +47,8 @@ def checkpoints_of(
     if estimator.checkpoint_dir is None or not resumable:
         return Checkpoints(None)
     params = estimator.get_params(deep=False)
-    earlier = None if net is None else (net.module_.state_dict(), len(net.history))
+    scale = [vars(estimator).get(name) for name in ("target_mean_", "target_scale_")]
+    earlier = None if net is None else (net.module_.state_dict(), len(net.history), scale)
     name = fingerprint(
         _FORMAT,
         type(estimator),

@@ -195,6 +195,7 @@ def _check_nodes(data: bytes) -> set[str]:
             f"reads {_protocol()}."
         )
     compiled = set()
+    _check_items(members)
     _check_files(schema)
     _Spread(schema, members).check()
     for node in _nodes(schema):
@@ -206,6 +207,25 @@ def _check_nodes(data: bytes) -> set[str]:
         elif kind not in _AUDITED and name not in _NODES.get(kind, ()):
             raise ValueError(f"it has a {kind} of {name}, which sn.save never writes.")
     return compiled
+
+
+def _check_items(members: dict[str, bytes]) -> None:
+    """Refuse arrays whose items have no bytes: a few of them can claim any number of items."""
+    for name, data in members.items():
+        if name.endswith(".npy") and not _item_bytes(io.BytesIO(data)):
+            raise ValueError(f"its member {name!r} is an array of items of no bytes.")
+
+
+def _item_bytes(file: io.BytesIO) -> int:
+    """Read how many bytes an item of a .npy file has."""
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    version = np.lib.format.read_magic(file)
+    if version not in read:
+        raise ValueError(f"its arrays have version {version} of the .npy format.")
+    return int(read[version](file)[2].itemsize)
 
 
 def _check_files(schema: dict[str, Any]) -> None:

@@ -4,9 +4,11 @@ A net is built again by the functions that `fit` builds it with; the file holds 
 changed. Only modules that were passed ready-made are put together from their parts.
 """
 
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn import config_context
 from torch import Tensor, nn
@@ -27,6 +29,9 @@ _SETTINGS = (
 )
 _STEPS = frozenset({"step", "eta", "mu", "mu_product"})
 """States of optimizers that are one number, whatever the shape of the weight."""
+
+_FEW = 16
+"""Values in one argument of a module that need no weights of their own to be believed."""
 
 _REQUESTS = "_metadata_request"
 _CPU = torch.device("cpu")
@@ -195,13 +200,35 @@ def _rebuild_module(estimator: TorchEstimator, decoded: Any, dtype: torch.dtype)
 
 def _check_size(estimator: TorchEstimator, state: dict[str, Any]) -> None:
     """Refuse a small file that asks for a large module, before memory is taken."""
-    for name, value in (estimator.module_params or {}).items():
-        if isinstance(value, list | tuple) and len(value) > max(16, len(state)):
-            raise ValueError(f"its module_params[{name!r}] is longer than there are weights.")
+    for value in (estimator.module_params or {}, *_bound(estimator.module)):
+        if (n := _longest(value)) > max(_FEW, len(state)):
+            raise ValueError(
+                f"it builds its module with {n:,} values in one place, and has {len(state):,} "
+                "weights; the limit is as many."
+            )
     with torch.device("meta"):
         wanted = {k: v.shape for k, v in _build(estimator).state_dict().items()}
     if wanted != {k: v.shape for k, v in state.items()}:
         raise ValueError("its weights are not those of its module.")
+
+
+def _bound(module: Any) -> Iterator[Any]:
+    """Yield what functools.partial binds to a module's class."""
+    while isinstance(module, partial):
+        yield module.args
+        yield module.keywords
+        module = module.func
+
+
+def _longest(value: Any) -> int:
+    """Count the values of the longest container in what a module is built with."""
+    if isinstance(value, Tensor | np.ndarray):
+        return int(np.prod(value.shape))
+    if isinstance(value, Mapping):
+        return max(len(value), _longest(list(value.values())))
+    if isinstance(value, list | tuple | set | frozenset):
+        return max(len(value), *map(_longest, value), 0)
+    return 1
 
 
 def _check_state(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:

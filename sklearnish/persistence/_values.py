@@ -20,6 +20,9 @@ from sklearnish.persistence._trust import INSTANCES, Trust, name_of
 _MOST_TEXT = 2**28
 """Bytes of all arrays of fixed-width text in a file: a few letters can claim any width."""
 
+_MOST_KEYS = 2**14
+"""Keys of one dict that are no text: numbers can be chosen so that all have one hash."""
+
 _TWISTER_KEYS = 624
 """Numbers in the state of MT19937."""
 
@@ -75,7 +78,8 @@ class Encoder:
     def _array(self, value: Any, where: str) -> Any:
         """Store numbers as a tensor, text and objects as JSON."""
         if value.dtype.kind in "UO":
-            width = value.dtype.itemsize // 4 if value.dtype.kind == "U" else None
+            # To NumPy a width of 0 is any.
+            width = max(1, value.dtype.itemsize // 4) if value.dtype.kind == "U" else None
             if width is not None:
                 self._text = _with_text(self._text, value.nbytes, where)
             items = self._all(value.ravel().tolist(), where)
@@ -173,7 +177,7 @@ class Decoder:
         self._text = 0
         self._kinds: dict[str, Callable[[Any], Any]] = {
             "$tuple": lambda body: tuple(self.decode(item) for item in body),
-            "$dict": lambda body: {self.decode(k): self.decode(v) for k, v in body},
+            "$dict": self._dict,
             "$tensor": self._tensor,
             "$array": self._array,
             "$scalar": lambda body: self._array(body)[()],
@@ -206,6 +210,15 @@ class Decoder:
                 )
         return {name: self.decode(node) for name, node in nodes.items()}
 
+    def _dict(self, body: list[Any]) -> dict[Any, Any]:
+        """Rebuild a dict."""
+        n = sum(type(key) is not str for key, _ in body)
+        if n > _MOST_KEYS:
+            raise ValueError(
+                f"it has a dict of {n:,} keys that are no text; the limit is {_MOST_KEYS:,}."
+            )
+        return {self.decode(key): self.decode(value) for key, value in body}
+
     def _tensor(self, name: str) -> Tensor:
         """Copy a tensor, once: a small file could else ask for any number of copies."""
         if name in self._taken:
@@ -225,7 +238,7 @@ class Decoder:
             array = np.empty(len(items), dtype=object)
             for i, item in enumerate(items):  # a list would be spread by an assignment of all
                 array[i] = item
-        elif type(width) is not int or width < 0 or not all(type(item) is str for item in items):
+        elif type(width) is not int or width < 1 or not all(type(item) is str for item in items):
             raise ValueError(f"it has an array of text of width {width!r}, or of other things.")
         else:
             self._text = _with_text(self._text, 4 * width * len(items), "it")

@@ -6,6 +6,7 @@ object is taken apart as pickle would take it apart, and its parts are hashed.
 
 import dis
 import hashlib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklearnish.data._dataset import Dataset
 
@@ -26,13 +27,22 @@ _READS = ("LOAD_GLOBAL", "LOAD_NAME")
 
 _SLOTS = (GetSetDescriptorType, MemberDescriptorType)
 
+_PLAIN = (type(None), bool, int, float, complex, str)
+
+_HEAP_TYPE = 1 << 9
+"""Flag of classes that Python code made."""
+
+_HELD_BY_OTHERS = (list, tuple, dict, set, frozenset, range, np.ndarray, Tensor)
+"""Parts that may be made for the moment, and large: their hashes are not kept."""
+
 
 def fingerprint(*values: Any) -> str:
     """Hash values: 32 hexadecimal digits.
 
-    Classes and functions count by their import path; those that have none, or one in
-    ``__main__``, also by what they are compiled to, by their attributes, and by the globals that
-    they read. Numbers count by their values, objects by the state that pickle would store.
+    Classes and functions count by their import path; those that it does not lead to, or that are
+    in ``__main__``, also by what they are compiled to, by their attributes, and by the globals
+    that they read. Numbers count by their values, objects by the state that pickle would store,
+    weights also by whether they are trained and which of them are one.
 
     Raises
     ------
@@ -47,14 +57,14 @@ def fingerprint(*values: Any) -> str:
 def fingerprint_of_rows(dataset: Dataset) -> str:
     """Hash what a view delivers: rows, columns, labels, weights and functions.
 
-    Rows in memory count by their numbers, which takes a pass over them; those of files by path,
-    size and time of change, and by their row numbers.
+    Rows in memory, and those of memory maps that can be written to, count by their numbers, which
+    takes a pass over them; those of files by path, size and time of change, and by row numbers.
     """
     hasher = _Hasher()
     hasher.add(dataset.target)
     hasher.add(dataset.weight)
     hasher.add([dataset.transforms, str(dataset._dtype), dataset._names])
-    if dataset.source.in_memory:
+    if dataset.source.in_memory or dataset.source.writable:
         _add_numbers(hasher, dataset)
     else:
         hasher.add([dataset._rows, dataset._picked, dataset._constants])
@@ -78,6 +88,9 @@ class _Hasher:
     def __init__(self) -> None:
         self._digest = hashlib.blake2b(digest_size=16)
         self._open: list[int] = []  # objects that are being taken apart
+        self._lowest = 0  # the outermost of them that was met again
+        self._known: dict[int, tuple[bytes, Any]] = {}  # hashes of code and objects, kept alive
+        self._weights: dict[int, int] = {}
 
     def hexdigest(self) -> str:
         """Return the hash of what was added."""
@@ -87,16 +100,35 @@ class _Hasher:
         """Add a value of any kind."""
         if isinstance(value, np.generic):
             value = value.item()
-        if value is None or isinstance(value, bool | int | float | complex | str):
+        if type(value) in _PLAIN:
             self._raw(type(value).__name__, str(value).encode("utf-8", "surrogatepass"))
-        elif isinstance(value, bytes | bytearray):
+        elif type(value) in (bytes, bytearray):
             self._raw("bytes", value)
         elif id(value) in self._open:
-            self._raw("again", b"%d" % self._open[::-1].index(id(value)))
+            place = len(self._open) - 1 - self._open[::-1].index(id(value))
+            self._lowest = min(self._lowest, place)
+            self._raw("again", b"%d" % (len(self._open) - 1 - place))
+        elif id(value) in self._known:
+            self._raw("part", self._known[id(value)][0])
         else:
-            self._open.append(id(value))
-            self._add_parts(value)
-            self._open.pop()
+            self._add_part(value)
+
+    def _add_part(self, value: Any) -> None:
+        """Add the hash of what consists of something else, and keep it if it is one for itself.
+
+        Functions that share others would be taken apart for each way that leads to them.
+        """
+        outer, lowest, depth = self._digest, self._lowest, len(self._open)
+        self._digest, self._lowest = hashlib.blake2b(digest_size=16), depth
+        self._open.append(id(value))
+        self._add_parts(value)
+        self._open.pop()
+        digest = self._digest.digest()
+        self._digest = outer
+        self._raw("part", digest)
+        if self._lowest >= depth and not isinstance(value, _HELD_BY_OTHERS):
+            self._known[id(value)] = digest, value
+        self._lowest = min(lowest, self._lowest)
 
     def _raw(self, kind: str, data: bytes | bytearray) -> None:
         """Add bytes."""
@@ -106,13 +138,14 @@ class _Hasher:
     def _add_parts(self, value: Any) -> None:
         """Add what consists of something else."""
         if isinstance(value, Tensor):
-            value = value.detach()
-            self._add_array("tensor", as_bytes(value), (value.dtype, *value.shape))
+            self._add_tensor(value)
         elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
             self._add_rows(value)
         elif isinstance(value, np.ndarray):
             self._add_all("objects", [value.shape, *value.ravel().tolist()])
-        elif isinstance(value, list | tuple | range):
+        elif isinstance(value, range):
+            self._add_all("range", (value.start, value.stop, value.step))
+        elif isinstance(value, list | tuple):
             self._add_all(type(value).__name__, value)
         elif isinstance(value, Mapping) and type(value).__module__ in ("builtins", "collections"):
             self._add_all("dict", (part for item in value.items() for part in item))
@@ -140,26 +173,34 @@ class _Hasher:
             piece = array[start : start + step] if array.ndim else array
             self._digest.update(np.ascontiguousarray(piece).tobytes())
 
-    def _add_array(self, kind: str, data: npt.NDArray[np.uint8], about: tuple[Any, ...]) -> None:
-        """Add the bytes of a tensor."""
-        self._raw(kind, repr(about).encode())
-        self._digest.update(data)  # type: ignore[arg-type]
+    def _add_tensor(self, value: Tensor) -> None:
+        """Add the bytes of a tensor; of a weight, whether it is trained, and which one it is."""
+        about = [value.dtype, value.requires_grad]
+        if isinstance(value, nn.Parameter):
+            about.append(self._weights.setdefault(id(value), len(self._weights)))
+        if nn.parameter.is_lazy(value):
+            self._raw("lazy", repr(about).encode())
+            return
+        self._raw("tensor", repr((*about, *value.shape)).encode())
+        self._digest.update(as_bytes(value))  # type: ignore[arg-type]
 
     def _add_named(self, value: Any) -> None:
         """Add a class, function or module by its import path, or code."""
         if isinstance(value, CodeType):
             names = (value.co_names, value.co_varnames, value.co_freevars)
-            self._add_all("code", [value.co_code, value.co_consts, *names])
+            steps = (value.co_code, value.co_exceptiontable)
+            self._add_all("code", [*steps, value.co_consts, *names])
             return
         module = getattr(value, "__module__", "")
         name = getattr(value, "__qualname__", value.__name__)
         self._raw("name", f"{module}:{name}".encode())
-        if module != "__main__" and "<" not in name:
+        if _leads_to(module, name, value):
             return
         if isinstance(value, FunctionType):
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
             defaults = (value.__defaults__, value.__kwdefaults__)
-            self._add_all("function", [value.__code__, defaults, cells, _globals_of(value)])
+            read = (vars(value), _globals_of(value))
+            self._add_all("function", [value.__code__, defaults, cells, *read])
         elif isinstance(value, type):
             self._add_all("class", [value.__bases__, _attributes_of(value)])
 
@@ -179,6 +220,18 @@ class _Hasher:
             return
         plain = [list(part) if hasattr(part, "__next__") else part for part in parts[:5]]
         self._add_all("object", plain)
+
+
+def _leads_to(module: str, name: str, value: Any) -> bool:
+    """Tell whether an import path says all: another program would find the same there."""
+    if isinstance(value, ModuleType) or (
+        isinstance(value, type) and not value.__flags__ & _HEAP_TYPE
+    ):
+        return True
+    found: Any = None if module == "__main__" else sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is value
 
 
 def _globals_of(function: FunctionType) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 from sklearnish.data._loader import Loader
 from sklearnish.data._processes import n_cores, start_method
 from sklearnish.data._readers import obstacle
-from sklearnish.data._scan import scan_parquet
+from sklearnish.data._scan import as_dataset, scan_parquet
 from sklearnish.data._tuning import LoadPlan, Room
 
 N = 60
@@ -296,6 +296,37 @@ def test_the_stream_is_the_same_whatever_the_plan_becomes(path, every):
         wanted = [batch.X for _ in range(3) for batch in batches]
     assert len(got) == len(wanted)
     assert all(map(torch.equal, got, wanted))
+    assert leftovers() == ([], [])
+
+
+class RunsOut(torch.utils.data.Dataset):
+    def __len__(self):
+        return 400
+
+    def __getitem__(self, i):
+        if i == 90:
+            next(iter(()))
+        return torch.full((8,), float(i)), i % 2
+
+
+def runs_out(x):
+    if x[0] == 30:
+        next(iter(()))
+    return x
+
+
+@pytest.mark.parametrize("num_workers", [0, "auto", 1, 2])
+def test_an_iterator_that_ends_does_not_end_the_stream(path, num_workers):
+    ds = as_dataset(RunsOut())
+    with (
+        Loader(ds, batch_size=50, num_workers=num_workers, shuffle_memory="3200") as batches,
+        pytest.raises(RuntimeError, match="an iterator for more than it has") as caught,
+    ):
+        list(batches)
+    assert "RunsOut[90]" in "".join(caught.value.__notes__)
+    with pytest.raises(RuntimeError, match="an iterator for more than it has") as caught:
+        stream(path, num_workers, augment=runs_out)
+    assert "row 30 of" in "".join(caught.value.__notes__)
     assert leftovers() == ([], [])
 
 

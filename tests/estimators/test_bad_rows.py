@@ -47,6 +47,19 @@ def test_the_fit_is_that_of_the_good_rows(make):
     assert "row 60 of" in str(report)
 
 
+def test_a_class_of_bad_rows_alone_is_none():
+    labels = Y.copy()
+    labels[60] = 7
+    clf = sn.TorchClassifier(**params(on_bad_rows="skip"))
+    with pytest.warns(UserWarning, match="4 rows are left out"):
+        clf.fit(spoilt(), labels)
+    assert clf.classes_.tolist() == np.unique(good()[1]).tolist()
+    only = np.zeros(200, int)
+    only[60] = 1
+    with pytest.raises(ValueError, match="needs at least 2 classes"):
+        clf.fit(spoilt(), only)
+
+
 def test_by_default_they_are_an_error_and_predictions_never_skip():
     with pytest.raises(ValueError, match="NaN"):
         sn.TorchClassifier(**params()).fit(sn.as_dataset(spoilt()), Y)

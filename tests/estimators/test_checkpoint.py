@@ -342,6 +342,35 @@ def test_other_data_is_another_fit(tmp_path):
     assert len(list(tmp_path.iterdir())) == len(fits) + 1
 
 
+def test_what_is_trained_no_longer_is_another_fit(tmp_path):
+    net = nn.Sequential(nn.Linear(10, 8), nn.ReLU(), nn.Linear(8, 3))
+    for trained in (False, True):
+        net[0].requires_grad_(trained)
+        clf = TorchClassifier(net, max_epochs=1, random_state=0, checkpoint_dir=tmp_path).fit(X, Y)
+        assert torch.equal(clf.module_[0].weight, net[0].weight) is not trained
+
+
+def test_a_map_that_was_written_to_is_another_fit(tmp_path):
+    rows = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "float32", X.shape)
+    rows[:] = X
+    first = classifier(tmp_path / "fits").fit(rows, Y)
+    rows[:] = 2 * X
+    second = classifier(tmp_path / "fits").fit(rows, Y)
+    assert len(list((tmp_path / "fits").iterdir())) == 2
+    assert not np.array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+def test_a_warm_start_from_another_scale_is_another_fit(tmp_path):
+    params = {"max_epochs": 1, "random_state": 0, "lr": 1e-9, "warm_start": True}
+    answers = []
+    for scale in (1, 2):
+        reg = TorchRegressor(**params).fit(X, VALUES * scale)
+        reg.set_params(checkpoint_dir=tmp_path, lr=1e-3).fit(X, VALUES)
+        answers.append(reg.predict(X))
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not np.array_equal(*answers)
+
+
 def test_a_search_repeats_no_finished_fit(table, tmp_path):
     ds = sn.scan_parquet(table, target="y")
 

@@ -1,11 +1,15 @@
 """isolate=True: a fit in a process of its own."""
 
 import functools
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -136,6 +140,79 @@ def test_workers_that_hang_end_with_it(tmp_path):
         clf.fit(sn.as_dataset(X), Y)
     killer.join()
     assert not psutil.wait_procs(workers, timeout=5)[1]
+
+
+ALONE = """
+import os, sys, time
+import numpy as np
+import sklearnish as sn
+from tests.estimators.test_isolated import X, Y, Tells
+clf = sn.TorchClassifier(Tells, max_epochs=10**6, random_state=0, isolate=True)
+clf.fit(X, Y)
+"""
+
+
+class Tells(torch.nn.Linear):
+    """Writes down, in training, in which process that is."""
+
+    def forward(self, X):
+        if self.training:
+            Path("new").write_text(str(os.getpid()))
+            Path("new").rename("child")
+        return super().forward(X)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        signal.SIGKILL,
+    ],
+)
+def test_it_ends_with_its_parent(tmp_path, fault):
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", ALONE], cwd=tmp_path, env=environ) as parent:
+        try:
+            for _ in range(600):
+                if (tmp_path / "child").exists():
+                    break
+                time.sleep(0.1)
+            child = psutil.Process(int((tmp_path / "child").read_text()))
+        finally:
+            parent.send_signal(fault)
+    assert not psutil.wait_procs([child], timeout=10)[1]
+
+
+class Holds(torch.nn.Linear):
+    def __init__(self, in_features, out_features):
+        super().__init__(in_features, out_features)
+        self.lock = threading.Lock()
+
+
+def test_what_cannot_be_sent_back_is_said():
+    clf = sn.TorchClassifier(Holds, max_epochs=1, random_state=0, isolate=True)
+    with pytest.raises(TypeError, match=r"child process of isolate=True: .*lock.*isolate=False"):
+        clf.fit(X, Y)
+
+
+def test_a_warning_that_is_an_error_does_not_take_the_model_away():
+    clf = classifier("warning", isolate=True)
+    with pytest.raises(UserWarning, match="of the module"):
+        clf.fit(X, Y)
+    assert clf.predict(X).shape == (120,)
+
+
+def fit_where_it_may_not():
+    try:
+        classifier(isolate=True).fit(X, Y)
+    except RuntimeError as error:
+        return str(error)
+
+
+def test_a_daemonic_process_is_told_so():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert "isolate=True starts a process, which a daemonic" in pool.apply(fit_where_it_may_not)
 
 
 def test_a_search_goes_on():

@@ -472,3 +472,19 @@ def test_lists_that_hold_one_another_do_not_fill_the_memory(tmp_path):
     _change_schema(tmp_path / "a.sn", nested)
     with pytest.raises(ValueError, match=r"arrays of objects come to .* items; the limit is"):
         sn.load(tmp_path / "a.sn")
+
+
+def test_items_of_no_bytes_are_refused(tmp_path):
+    step = FunctionTransformer(kw_args={"a": np.ma.MaskedArray(["a", "b"], mask=[True, False])})
+    sn.save(make_pipeline(step, _clf()), tmp_path / "a.sn")
+    assert sn.load(tmp_path / "a.sn")[0].kw_args["a"].tolist() == [None, "b"]
+    header = io.BytesIO()
+    claim = {"descr": "<U0", "fortran_order": False, "shape": (10**8,)}
+    np.lib.format.write_array_header_1_0(header, claim)
+    with zipfile.ZipFile(tmp_path / "a.sn") as archive:
+        inner = zipfile.ZipFile(io.BytesIO(archive.read("model.skops")))
+    members = {name: inner.read(name) for name in inner.namelist()}
+    members[next(name for name in members if name.endswith(".npy"))] = header.getvalue()
+    rewritten(tmp_path / "a.sn", {"model.skops": zipped(members)})
+    with pytest.raises(ValueError, match="items of no bytes"):
+        sn.load(tmp_path / "a.sn")

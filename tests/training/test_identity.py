@@ -1,8 +1,10 @@
+import enum
 import functools
 import re
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -121,6 +123,110 @@ def test_what_is_equal_has_the_same_hash():
         assert fingerprint(a) == fingerprint(b)
     one = "".join(["a", "b"])
     assert fingerprint(["ab", "ab"]) == fingerprint([one, "".join(["a", "b"])])
+
+
+def scaled_loss(alpha):
+    @functools.wraps(nn.functional.cross_entropy)
+    def loss(out, y, **options):
+        return alpha * nn.functional.cross_entropy(out, y, **options)
+
+    return loss
+
+
+def frozen(flag):
+    net = seeded_linear(0)
+    net[0].requires_grad_(not flag)
+    return net
+
+
+def tied(flag):
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    for layer in net:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    if flag:
+        net[1].weight = net[0].weight
+    return net
+
+
+def made_with(power):
+    return type("Power", (nn.Module,), {"forward": lambda self, X: X, "power": power})
+
+
+def with_attribute(scale):
+    def f(x):
+        return x * f.scale
+
+    f.scale = scale
+    return f
+
+
+def handled(otherwise):
+    known = {"__name__": "__main__"}
+    ends = "else:\n  q(x)" if otherwise else ""
+    body = "p(x)" if otherwise else "p(x); q(x)"
+    text = f"try:\n  {body}\nexcept ValueError:\n  r(x)\n{ends}"
+    lines = "\n ".join(text.splitlines())
+    exec(f"def f(x):\n {lines}", known)
+    return known["f"]
+
+
+def word(value):
+    known = {"__name__": "__main__", "enum": enum}
+    exec(f"class Word(str, enum.Enum):\n  A = {value!r}", known)
+    return known["Word"].A
+
+
+@pytest.mark.parametrize(
+    ("make", "one", "other"),
+    [
+        (scaled_loss, 1, 100),
+        (frozen, True, False),
+        (tied, True, False),
+        (made_with, 1, 2),
+        (with_attribute, 1, 2),
+        (handled, True, False),
+        (word, "a", "b"),
+        (range, 3, 4),
+    ],
+)
+def test_what_another_fit_would_do_differently(make, one, other):
+    assert fingerprint(make(one)) == fingerprint(make(one))
+    assert fingerprint(make(one)) != fingerprint(make(other))
+
+
+def test_one_thing_in_two_places_is_what_two_equal_ones_are():
+    f = plus(1)
+    assert fingerprint([f, f]) == fingerprint([f, plus(1)]) == fingerprint([plus(1), plus(1)])
+    assert fingerprint([f, plus(2)]) != fingerprint([f, f])
+
+
+def test_functions_that_call_each_other():
+    known = {"__name__": "__main__"}
+    exec("def f(x):\n  return g(x) + 1\ndef g(x):\n  return x and f(x - 1)", known)
+    other = {"__name__": "__main__"}
+    exec("def f(x):\n  return g(x) + 1\ndef g(x):\n  return x and f(x - 2)", other)
+    assert fingerprint(known["f"], known["g"]) == fingerprint(known["f"], known["g"])
+    assert fingerprint(known["f"]) != fingerprint(other["f"])
+    assert fingerprint(known["g"], known["f"]) != fingerprint(known["f"], known["g"])
+
+
+def test_neither_many_rows_nor_shared_functions_take_long():
+    begun = time.perf_counter()
+    fingerprint(range(10**15))
+    known = {"__name__": "__main__"}
+    lines = ["def f0(x):\n  return x"]
+    for i in range(40):
+        lines += [f"def g{i}(x):\n  return f{i}(x)", f"def h{i}(x):\n  return f{i}(x) + 1"]
+        lines += [f"def f{i + 1}(x):\n  return g{i}(x) + h{i}(x)"]
+    exec("\n".join(lines), known)
+    fingerprint(known["f40"])  # to which 2 ** 40 ways lead
+    assert time.perf_counter() - begun < 20
+
+
+def test_weights_that_are_not_there_yet():
+    net = nn.LazyLinear(2)
+    assert fingerprint(net) == fingerprint(net) != fingerprint(nn.LazyLinear(3))
 
 
 SCRIPT = """
@@ -301,3 +407,13 @@ def test_files_count_by_size_and_time(tmp_path):
     assert fingerprint_of_rows(before) == fingerprint_of_rows(same_file)
     FRAME.assign(a=1).to_parquet(path)
     assert fingerprint_of_rows(before) != fingerprint_of_rows(sn.scan_parquet(path))
+
+
+@pytest.mark.parametrize("mode", ["r+", "c"])
+def test_rows_of_a_map_that_is_written_to_count_by_their_numbers(tmp_path, mode):
+    np.save(tmp_path / "rows.npy", ROWS)
+    X = np.load(tmp_path / "rows.npy", mmap_mode=mode)
+    before = fingerprint_of_rows(sn.as_dataset(X, LABELS))
+    assert before == fingerprint_of_rows(sn.as_dataset(X, LABELS))
+    X[0, 0] = 17.0
+    assert before != fingerprint_of_rows(sn.as_dataset(X, LABELS))

@@ -29,6 +29,7 @@ class ArraySource(Source):
         self.name = f"{type(X).__name__} of shape {tuple(self._X.shape)}"
         self.n_rows = int(self._X.shape[0])
         self.in_memory = not isinstance(self._X, np.memmap)
+        self.writable = isinstance(self._X, np.memmap) and self._X.mode != "r"
         self.schema = {"X": Field(_dtype_name(self._X), "number", tuple(self._X.shape[1:]))}
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
@@ -58,8 +59,13 @@ class _MemmapRef:
 
     @classmethod
     def of(cls, X: Any) -> "_MemmapRef | None":
-        """Describe a C-contiguous memory map or slice of one, else None."""
+        """Describe a C-contiguous memory map or slice of one, else None.
+
+        Mode "c" is no such thing: what was written to the map is not in the file.
+        """
         if not isinstance(X, np.memmap) or X.filename is None or not X.flags.c_contiguous:
+            return None
+        if X.mode == "c":
             return None
         root = X
         while isinstance(root.base, np.memmap):

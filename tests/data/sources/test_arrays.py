@@ -90,6 +90,16 @@ def test_a_memory_map_pickles_as_its_file(mapped, part):
     assert again.schema == source.schema
 
 
+def test_what_was_written_to_a_private_map_travels_with_it(mapped, tmp_path):
+    private = np.memmap(tmp_path / "x.bin", "float32", "c", offset=64, shape=(1000, 10))
+    private[3] = -1.0
+    source = ArraySource(private)
+    again = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(again.read(np.array([2, 3]), ["X"])["X"], private[2:4])
+    assert source.writable
+    assert not ArraySource(mapped).writable
+
+
 def test_a_memory_map_with_gaps_still_pickles(mapped):
     source = ArraySource(mapped[::2, 1:])
     again = pickle.loads(pickle.dumps(source))
