@@ -1,11 +1,28 @@
 """Which columns are meant: names and numbers of features, checked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from sklearnish.data._source import IntArray, Source
+
+
+def listed_names(columns: Any) -> tuple[Any, ...]:
+    """List the columns that a user wants, which are no single string.
+
+    Raises
+    ------
+    TypeError
+        If they are one, whose letters would be taken for names, or no list.
+    """
+    if isinstance(columns, str):
+        raise TypeError(f"{columns!r} is one string; pass a list: select([{columns!r}]).")
+    if not isinstance(columns, Iterable):
+        raise TypeError(
+            f'select takes a list of names of columns, such as select(["price"]), not {columns!r}.'
+        )
+    return tuple(columns)
 
 
 def column_names(source: Source, names: Sequence[str]) -> tuple[str, ...]:
@@ -16,7 +33,7 @@ def column_names(source: Source, names: Sequence[str]) -> tuple[str, ...]:
     ValueError
         If one does not; the message names those that do.
     """
-    missing = [name for name in names if name not in source.schema]
+    missing = [n for n in names if not isinstance(n, str) or n not in source.schema]
     if missing:
         raise ValueError(
             f"{source.name} has no column {_some(missing)}. Its columns are "
@@ -47,7 +64,7 @@ def feature_names(names: tuple[str, ...], key: Any) -> tuple[str, ...]:
     """Pick feature names by name, number, mask or slice."""
     if isinstance(key, slice):
         return names[key]
-    keys = list(np.asarray(key).tolist())
+    keys = _picks(key)
     if keys and all(isinstance(k, bool) for k in keys):
         if len(keys) != len(names):
             raise IndexError(f"The mask has {len(keys)} values for {len(names)} columns.")
@@ -58,6 +75,18 @@ def feature_names(names: tuple[str, ...], key: Any) -> tuple[str, ...]:
         raise IndexError(f"Column {key!r} is out of range for {len(names)} columns.") from error
 
 
+def _picks(key: Any) -> list[Any]:
+    """List the names and numbers in a key."""
+    given = np.asarray(key).tolist()
+    listed = isinstance(given, Iterable) and not isinstance(given, str)
+    keys = list(given) if listed else [None]
+    if not all(isinstance(k, str | int | np.integer) for k in keys):
+        raise IndexError(
+            f"Columns are picked by a slice, a mask or a list of names or numbers, not by {key!r}."
+        )
+    return keys
+
+
 def feature_positions(width: int | None, picked: IntArray | None, key: Any) -> IntArray:
     """Pick column numbers of a matrix; a pick of a pick counts from the matrix."""
     if width is None:
@@ -66,8 +95,11 @@ def feature_positions(width: int | None, picked: IntArray | None, key: Any) -> I
     if isinstance(key, slice):
         return every[key].copy()  # torch takes no negative strides
     keys = np.asarray(key) if np.size(key) else np.empty(0, dtype=np.int64)
-    if keys.dtype.kind not in "iub":
-        raise IndexError(f"Columns of an unnamed array are picked by number, not by {key!r}.")
+    if keys.dtype.kind not in "iub" or keys.ndim != 1:
+        raise IndexError(
+            "Columns of an unnamed array are picked by a slice, a mask or a list of numbers, "
+            f"not by {key!r}."
+        )
     return every[keys]
 
 

@@ -14,7 +14,13 @@ import torch
 
 from sklearnish.data import _display, _reading, _rows
 from sklearnish.data._batch import Batch, Features
-from sklearnish.data._columns import check_no_name, column_names, feature_names, feature_positions
+from sklearnish.data._columns import (
+    check_no_name,
+    column_names,
+    feature_names,
+    feature_positions,
+    listed_names,
+)
 from sklearnish.data._finite import check_finite
 from sklearnish.data._rows import Rows
 from sklearnish.data._source import IntArray, Source
@@ -194,11 +200,9 @@ class Dataset:
         Raises
         ------
         IndexError
-            If a row or column does not exist.
+            If a row or column does not exist, or the key is of another kind.
         """
-        rows, columns = key if isinstance(key, tuple) and len(key) == 2 else (key, ...)
-        if isinstance(rows, tuple):
-            (rows,) = rows
+        rows, columns = _rows_and_columns(key)
         if isinstance(rows, int | np.integer):
             return self._row(int(rows)) if columns is ... else self[[rows], columns][0]
         view = self if _is_all(rows) else self._select_rows(rows)
@@ -221,8 +225,10 @@ class Dataset:
         ------
         ValueError
             If a column does not exist; the message names those that do.
+        TypeError
+            If `columns` is no list.
         """
-        names = column_names(self._source, columns)
+        names = column_names(self._source, listed_names(columns))
         return self if names == self._names else replace(self, _names=names)
 
     def with_target(self, y: Any) -> "Dataset":
@@ -631,6 +637,19 @@ def _tuples(loader: "Loader", epochs: int, n: int) -> Iterator[tuple[Any, ...]]:
         for _ in range(epochs):
             for batch in loader:
                 yield tuple(batch[:n])
+
+
+def _rows_and_columns(key: Any) -> tuple[Any, Any]:
+    """Split the key of an index; a tuple of one array, as of np.nonzero, is rows."""
+    rows, columns = key if isinstance(key, tuple) and len(key) == 2 else (key, ...)
+    if isinstance(rows, tuple):
+        if len(rows) != 1:
+            raise IndexError(
+                "A Dataset is indexed by rows, or by rows and columns: ds[rows, columns]; got "
+                f"{rows!r}. Several rows are a list: ds[[0, 1, 2]]."
+            )
+        (rows,) = rows
+    return rows, columns
 
 
 def _is_all(key: Any) -> bool:

@@ -7,6 +7,7 @@ from sklearnish.data._columns import (
     column_names,
     feature_names,
     feature_positions,
+    listed_names,
 )
 from sklearnish.data._sources.parquet import ParquetSource
 
@@ -25,6 +26,23 @@ def test_a_missing_column_is_named_with_the_alternatives(source):
     assert column_names(source, ["when", "a"]) == ("when", "a")
     with pytest.raises(ValueError, match=r"has no column 'A', 'b'. Its columns are 'a', 'name'"):
         column_names(source, ["A", "a", "b"])
+
+
+def test_names_are_listed_and_a_single_string_is_not():
+    assert listed_names(iter("ab")) == ("a", "b")
+    with pytest.raises(TypeError, match=r"'price' is one string; pass a list: select\(\['price'\]"):
+        listed_names("price")
+
+
+@pytest.mark.parametrize("columns", [5, None])
+def test_no_list_of_names_is_refused(columns):
+    with pytest.raises(TypeError, match=f"takes a list of names of columns.*, not {columns}"):
+        listed_names(columns)
+
+
+def test_what_is_no_name_is_a_column_that_does_not_exist(source):
+    with pytest.raises(ValueError, match=r"has no column 5, \['a'\]"):
+        column_names(source, [5, ["a"]])
 
 
 def test_of_many_columns_some_are_listed(tmp_path):
@@ -52,6 +70,8 @@ def test_features_that_are_not_numbers_are_named_with_the_ways_out(source):
         (["c", "a"], "ca"),
         ([True, False, False, True], "ad"),
         ([], ""),
+        ({"b": 1, "d": 2}.keys(), "bd"),
+        (np.array([np.int64(1), "a"], dtype=object), "ba"),
     ],
 )
 def test_feature_names(key, picked):
@@ -64,6 +84,14 @@ def test_columns_out_of_range(key):
         feature_names(NAMES, key)
 
 
+@pytest.mark.parametrize("key", [1.5, None, [1.5], [None], [[0, 1]], np.array("ab")], ids=repr)
+def test_what_picks_no_columns(key):
+    with pytest.raises(IndexError, match="picked by a slice, a mask or a list of names or numbers"):
+        feature_names(NAMES, key)
+    with pytest.raises(IndexError, match="picked by a slice, a mask or a list of numbers, not by"):
+        feature_positions(4, None, key)
+
+
 def test_feature_positions_count_from_the_matrix():
     picked = feature_positions(5, None, slice(1, 4))
     np.testing.assert_array_equal(picked, [1, 2, 3])
@@ -73,7 +101,7 @@ def test_feature_positions_count_from_the_matrix():
 
 
 def test_feature_positions_refuse_names_and_images():
-    with pytest.raises(IndexError, match="picked by number, not by \\['a'\\]"):
+    with pytest.raises(IndexError, match=r"list of numbers, not by \['a'\]"):
         feature_positions(3, None, ["a"])
     with pytest.raises(IndexError, match="one-dimensional"):
         feature_positions(None, None, [0])

@@ -99,6 +99,21 @@ def test_what_does_not_exist_is_refused(ds):
             ds[key]
 
 
+@pytest.mark.parametrize("key", [(1, 2, 3), ((1, 2, 3), [0]), ()], ids=repr)
+def test_more_than_rows_and_columns_are_refused(ds, key):
+    np.testing.assert_array_equal(np.asarray(ds[np.nonzero(ds.target)]), X[FRAME["label"] != 0])
+    with pytest.raises(IndexError, match=r"rows and columns: ds\[rows, columns\]; got \("):
+        ds[key]
+
+
+@pytest.mark.parametrize("columns", [1.5, None])
+def test_columns_of_another_kind_are_refused(ds, columns):
+    with pytest.raises(IndexError, match=rf"Columns .*picked by .*, not by {columns}\."):
+        ds[:, columns]
+    with pytest.raises(IndexError, match="picked by"):
+        ds[0, columns]
+
+
 def test_columns_by_name(parquet):
     np.testing.assert_array_equal(parquet[:, "c"], X[:, 2])
     view = parquet[::2, ["d", "a"]]
@@ -108,6 +123,8 @@ def test_columns_by_name(parquet):
     assert parquet.select(["w", "b"]).columns == ("w", "b")
     with pytest.raises(ValueError, match=r"has no column 'z'. Its columns are 'a'"):
         parquet.select(["a", "z"])
+    with pytest.raises(TypeError, match=r"'ab' is one string; pass a list: select\(\['ab'\]\)"):
+        parquet.select("ab")
 
 
 def test_columns_are_picked_before_functions(ds):
