@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from sklearnish.data import _display, _reading, _rows
+from sklearnish.data._arguments import check_epochs, find_device, seed_of
 from sklearnish.data._batch import Batch, Features
 from sklearnish.data._columns import (
     check_no_name,
@@ -304,7 +304,17 @@ class Dataset:
         -------
         Dataset
             A view that delivers this type.
+
+        Raises
+        ------
+        ValueError
+            If it is another type.
         """
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"dtype must be torch.float32 or torch.float64, got {dtype!r}. A function makes "
+                "another type of these: ds.map_batches(torch.Tensor.half)."
+            )
         return self if dtype == self._dtype else replace(self, _dtype=dtype)
 
     def map(self, function: Callable[..., Any]) -> "Dataset":
@@ -442,20 +452,28 @@ class Dataset:
         iterator of tuple
             ``(X, y)``, with ``y`` None without a target; ``(X, y, weight)`` if the Dataset
             has weights.
+
+        Raises
+        ------
+        ValueError
+            If there are no rows, a parameter is out of range, or there is no such device here.
+        TypeError
+            If `sampler` or `augment` are of another kind.
         """
         from sklearnish.data._loader import Loader
 
+        check_epochs(epochs)
         loader = Loader(
             self,
             batch_size=batch_size,
             epochs=epochs,
             sampler=sampler or ("shuffle" if shuffle else "sequential"),
-            seed=secrets.randbits(31) if random_state is None else random_state,
+            seed=seed_of(random_state),
             augment=augment,
             shuffle_memory=shuffle_memory,
             num_workers=num_workers,
             pin_memory=pin_memory,
-            device=torch.device(device),
+            device=find_device(device),
             finite=False,
         )
         return _tuples(loader, epochs, 3 if self._weight is not None else 2)

@@ -163,6 +163,13 @@ def test_the_dtype_in_which_numbers_are_delivered(ds, dtype):
     assert view.row_nbytes == 4 * dtype.itemsize
 
 
+@pytest.mark.parametrize("dtype", ["float64", np.float64, torch.float16, torch.int64], ids=str)
+def test_another_dtype_is_refused(ds, dtype):
+    with pytest.raises(ValueError, match=r"must be torch\.float32 or torch\.float64, got .*map_b"):
+        ds.with_dtype(dtype)
+    assert everything(ds.map_batches(torch.Tensor.half)).X.dtype == torch.float16  # as it says
+
+
 def test_targets_are_attached_per_row_of_the_view(ds):
     view = ds[3:7].with_target(list("wxyz")).with_weight([0, 1, 2, 3])
     np.testing.assert_array_equal(view[[3, 0]].target, ["z", "w"])
@@ -287,6 +294,16 @@ def test_batches_in_random_order(ds):
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert not torch.equal(first[:N], first[N:])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"device": "gpu"}, {"random_state": "a"}, {"random_state": -1}, {"epochs": 0}],
+    ids=str,
+)
+def test_wrong_options_of_batches_are_named_when_asked_for(ds, wrong):
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))}.* must be|^device='gpu' is not"):
+        ds.batches(4, **wrong)
 
 
 def test_no_rows():
