@@ -140,9 +140,11 @@ def expand_paths(paths: Paths, suffixes: Sequence[str] = ()) -> list[Path]:
     return files
 
 
-def path_text(path: str | os.PathLike[str]) -> str:
+def path_text(path: object) -> str:
     """Spell a path as text; an empty one, for pathlib the current folder, was never meant."""
-    text = os.fspath(path)
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"expected a path (str or pathlib.Path), got {type(path).__name__}.")
+    text: str = os.fspath(path)
     if not text:
         raise FileNotFoundError(
             "an empty path was given. Give a file or folder ('.' is the current folder); if the "
@@ -165,8 +167,6 @@ def _as_list(paths: object) -> list[object]:
 
 def _expand(item: object, suffixes: tuple[str, ...]) -> list[Path]:
     """List the files of one path, glob or directory."""
-    if not isinstance(item, str | os.PathLike):
-        raise TypeError(f"expected a path (str or pathlib.Path), got {type(item).__name__}.")
     text = path_text(item)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         raise ValueError(f"{text} is a URL; only local files can be read. Download it first.")

@@ -3,7 +3,7 @@
 import glob
 import os
 import pathlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -214,6 +214,8 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
     ValueError
         If a file is empty, truncated, not in the .npy format, holds Python objects, or files
         differ in the shape of their rows.
+    TypeError
+        If `paths` are no paths, or `target` is neither paths nor an array.
 
     Examples
     --------
@@ -264,6 +266,8 @@ def scan_images(
         a picture has more pixels than the environment variable ``SKLEARNISH_MAX_PIXELS``
         allows (89,478,485 by default), a tar more members than ``SKLEARNISH_MAX_MEMBERS``
         (20 million), or a picture cannot be decoded; the message names it.
+    TypeError
+        If `paths` are no paths.
     ImportError
         If Pillow is not installed.
 
@@ -310,6 +314,8 @@ def _check_given(paths: Any, target: Any = None, weight: Any = None, columns: An
             f"expected a path or a list of paths, got {type(paths).__name__}. What is in memory "
             "is passed to fit as it is, or made a Dataset by sn.as_dataset."
         )
+    if not isinstance(paths, str | PathLike | Iterable):
+        raise TypeError(f"expected a path or a list of paths, got {type(paths).__name__}.")
     if not _are_names(target):
         raise TypeError(
             f"target takes the name of a column or a list of names, got {type(target).__name__}. "

@@ -112,6 +112,20 @@ def test_a_frame_is_no_path(scan, frame):
         scan(frame)
 
 
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize(("paths", "given"), [(5, "int"), (None, "NoneType"), ([5], "int")])
+def test_what_is_no_path(scan, paths, given):
+    with pytest.raises(TypeError, match=rf"^expected a path .*, got {given}\."):
+        scan(paths)
+
+
+@pytest.mark.parametrize("target", [[1, 2], 5, torch.arange(2), FRAME.label])
+def test_labels_that_are_no_array_are_told_from_paths(tmp_path, target):
+    np.save(tmp_path / "a.npy", np.zeros((2, 3)))
+    with pytest.raises(TypeError, match=r"^target: expected a path .*got .*np\.asarray\(labels"):
+        scan_npy(tmp_path / "a.npy", target=target)
+
+
 def test_a_file_without_rows(tmp_path):
     FRAME[:0].to_parquet(tmp_path / "empty.parquet")
     with pytest.raises(ValueError, match=r"empty\.parquet has 0 rows; at least one is needed"):

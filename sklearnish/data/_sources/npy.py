@@ -51,6 +51,8 @@ class NpySource(Source):
     ValueError
         A file is empty, truncated, not in the .npy format, holds objects or records or no rows,
         differs in row shape or dtype from the first, or the target has another number of rows.
+    TypeError
+        `paths` are no paths, or `target` is neither paths nor an array.
 
     Examples
     --------
@@ -76,7 +78,7 @@ class NpySource(Source):
         self.n_rows = self._X.n_rows
         self.schema = {"X": self._X.field}
         if target is not None:
-            self._y = target if isinstance(target, np.ndarray) else _Stack(target)
+            self._y = target if isinstance(target, np.ndarray) else _stacked_target(target)
             self.schema["y"] = self._target_field()
         self.blocks = self._X.blocks()
 
@@ -257,6 +259,17 @@ class _Stack:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the mappings: np.memmap pickles as the whole array."""
         return self.__dict__ | {"_maps": {}}
+
+
+def _stacked_target(target: Any) -> _Stack:
+    """Find the files of the labels."""
+    try:
+        return _Stack(target)
+    except TypeError as error:
+        raise TypeError(
+            f"target: {error} It takes .npy files, as paths does, or an array with one value per "
+            "row; make one of labels by np.asarray(labels)."
+        ) from error
 
 
 def _field(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Field:
