@@ -113,6 +113,8 @@ class AnswerMixin:
         ------
         ValueError
             If path, method or columns cannot be used; before anything is computed.
+        TypeError
+            If path is no name of a file, or columns no list of names; likewise.
         """
         check_is_fitted(self)
         check_order(path)

@@ -59,7 +59,7 @@ def check_order(path: Any) -> None:
 
 def check_columns(columns: Any, answers: Sequence[str], source: Source) -> tuple[str, ...]:
     """List the columns to be carried along, all of which exist, each once."""
-    wanted = (columns,) if isinstance(columns, str) else tuple(columns or ())
+    wanted = _listed(columns)
     known = [*(source.schema if source.tabular else ()), ROW]
     unknown = [name for name in wanted if name not in known]
     if unknown:
@@ -72,6 +72,17 @@ def check_columns(columns: Any, answers: Sequence[str], source: Source) -> tuple
                 f"{', '.join(answers[:20])}. Leave {name!r} out of columns."
             )
     return wanted
+
+
+def _listed(columns: Any) -> tuple[str, ...]:
+    """List the names given; none, one or several."""
+    if columns is None or isinstance(columns, str):
+        return () if columns is None else (columns,)
+    if not isinstance(columns, Iterable):
+        raise TypeError(
+            f'columns takes a list of names to carry along, such as ["id"], not {columns!r}.'
+        )
+    return tuple(columns)
 
 
 def write(

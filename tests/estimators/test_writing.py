@@ -197,6 +197,21 @@ def test_errors_come_before_any_work(clf, ds, tmp_path, path, options, message):
     assert len(pd.read_parquet(tmp_path / "rows.parquet")) == N
 
 
+@pytest.mark.parametrize("columns", [3, 0, False])
+def test_columns_that_are_no_names_are_refused(clf, ds, tmp_path, columns):
+    with pytest.raises(TypeError, match=rf'takes a list of names .*\["id"\], not {columns}\.'):
+        clf.predict_to(tmp_path / "out.parquet", ds, columns=columns)
+    assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "columns", [["id", "row"], np.array(["id", "row"]), pd.Index(["id", "row"])]
+)
+def test_any_collection_of_names_is_carried(clf, ds, tmp_path, columns):
+    clf.predict_to(tmp_path / "out.parquet", ds, columns=columns)
+    assert list(pd.read_parquet(tmp_path / "out.parquet")) == ["id", "row", "prediction"]
+
+
 def test_inputs_and_folders_are_not_overwritten(tmp_path):
     X, y = regression(60)
     np.save(tmp_path / "X.npy", X)
