@@ -11,7 +11,10 @@ permutation, an epoch drawn by weights, and a view in disorder over blocks take 
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+import itertools
+import math
+import reprlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -251,13 +254,32 @@ def _from_callable(sampler: Callable[..., Any], dataset: "Dataset", seed: list[i
     with restored_generators(True, torch.device("cpu")):
         seed_generators(int(rng.integers(2**63)))
         names_rng = "rng" in inspect.signature(sampler).parameters
-        drawn = sampler(dataset, rng=rng) if names_rng else sampler(dataset)
-        if isinstance(drawn, torch.utils.data.Sampler | Iterator):
-            drawn = np.fromiter(drawn, np.int64)
+        drawn = _written_out(sampler(dataset, rng=rng) if names_rng else sampler(dataset))
     positions = _rows.positions_of(len(dataset), drawn)
     if len(positions) == 0:
         raise ValueError("The sampler returned no rows.")
     return positions
+
+
+def _written_out(drawn: Any) -> Any:
+    """Write out what a sampler yields; other collections stay as they are."""
+    if isinstance(drawn, torch.utils.data.Sampler | Iterator):
+        every = iter(drawn)
+        first = list(itertools.islice(every, 1))
+        _check_single(first)
+        return np.fromiter(itertools.chain(first, every), np.int64)
+    if isinstance(drawn, list | tuple):
+        _check_single(drawn[:1])
+    return drawn
+
+
+def _check_single(first: Sequence[Any]) -> None:
+    """Refuse batches of positions, told by the first of them."""
+    if any(not hasattr(p, "__int__") or math.prod(np.shape(p)) != 1 for p in first):
+        raise IndexError(
+            f"A sampler gives positions one by one, this one gave {reprlib.repr(first[0])}. Return "
+            "the sampler that a BatchSampler was made of: batch_size cuts the batches."
+        )
 
 
 def _index_type(n: int) -> type[np.signedinteger[Any]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.data import RandomSampler, SequentialSampler, WeightedRandomSampler
+from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler, WeightedRandomSampler
 
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._samplers import Order, check_sampler
@@ -214,6 +214,8 @@ def half(ds, rng):
         (lambda ds: range(5, 0, -1), [5, 4, 3, 2, 1]),
         (lambda ds: torch.tensor([2, 1]), [2, 1]),
         (lambda ds: iter([4, 0]), [4, 0]),
+        (lambda ds: iter(torch.tensor([[4], [0]])), [4, 0]),
+        (lambda ds: [ds.target[3] == 1] * 20, list(range(20))),
         (SequentialSampler, list(range(20))),
         (lambda ds: SequentialSampler(ds[:3]), [0, 1, 2]),
     ],
@@ -246,7 +248,16 @@ def test_a_random_callable_follows_seed_and_epoch(sampler):
 
 @pytest.mark.parametrize(
     ("returned", "message"),
-    [([20], "Row 20 is out of range"), ([0.5], "integers"), ([[0, 1]], "Rows are picked by")],
+    [
+        ([20], "Row 20 is out of range"),
+        ([0.5], "integers"),
+        (np.array([[0, 1]]), "Rows are picked by"),
+        (BatchSampler(range(5), 2, drop_last=False), r"one by one, this one gave \[0, 1\]. Return"),
+        (iter([torch.tensor([0, 1])]), r"gave tensor\(\[0, 1\]\)"),
+        ([[0, 1], [2]], r"gave \[0, 1\]"),
+        (["a"], "gave 'a'"),
+        ([None], "gave None"),
+    ],
 )
 def test_wrong_numbers_of_a_callable_are_refused(returned, message):
     with pytest.raises(IndexError, match=message):
