@@ -98,6 +98,17 @@ def check_rows(X: Features, n: int, what: str) -> None:
             )
 
 
+def check_real(X: Features, name: str) -> None:
+    """Refuse complex numbers, which lose their imaginary part on the way to a module."""
+    for value in X.values() if isinstance(X, dict) else [X]:
+        if value.is_complex():
+            raise ValueError(
+                f"Expected real numbers, got complex ones from {name} ({describe(X)}). Make them "
+                "real, for example by ds.map(torch.abs): torch.real and torch.abs give a part, "
+                "torch.view_as_real both."
+            )
+
+
 def describe(value: Any) -> str:
     """Write shape and dtype for an error."""
     if isinstance(value, dict):

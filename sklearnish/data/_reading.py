@@ -15,6 +15,7 @@ from sklearnish.data._batch import Batch, Features, empty_like, put
 from sklearnish.data._columns import check_numeric
 from sklearnish.data._matrix import as_numpy, from_numpy, to_matrix, to_tensor
 from sklearnish.data._memory import empty
+from sklearnish.data._outputs import check_real
 from sklearnish.data._randomness import Randomness
 from sklearnish.data._source import Column, IntArray
 from sklearnish.data._transforms import apply_rows
@@ -93,6 +94,7 @@ def transformed(
     """Apply the functions of rows, those of the view first; `seconds` takes the time of each."""
     functions = (*dataset._transforms, *augment)
     if not functions:
+        check_real(stored.X, dataset.source.name)
         return stored
     seed, epoch, places = address
 
@@ -109,6 +111,7 @@ def transformed(
         name_row=name_row,
         seconds=seconds,
     )
+    check_real(X, functions[-1].name)  # between functions they may be, as torch.fft makes them
     return Batch(X, stored.y, stored.weight)
 
 

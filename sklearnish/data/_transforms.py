@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sklearnish.data._batch import Features, n_rows
-from sklearnish.data._outputs import Filler, as_features, check_rows, describe, rows_of
+from sklearnish.data._outputs import Filler, as_features, check_real, check_rows, describe, rows_of
 from sklearnish.data._processes import Nowhere
 from sklearnish.data._randomness import (
     Randomness,
@@ -265,6 +265,7 @@ def apply_batch(
         for index, function in enumerate(functions):
             with _noted(function, lambda: f"batch {batch} of epoch {epoch}"):
                 X, y = _run_batch(function, X, y, drawn, index, batch, device)
+    check_real(X, functions[-1].name)
     return X, y
 
 

@@ -7,9 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import TensorDataset
 
 from sklearnish.data._reading import nearest_to_block
 from sklearnish.data._scan import as_dataset, scan_parquet
+from sklearnish.data._transforms import per_batch
 
 N = 50
 FRAME = pd.DataFrame(
@@ -46,6 +48,31 @@ def test_rows_of_blocks_come_in_the_order_asked_for(ds, data):
     np.testing.assert_array_equal(view.classes[y], FRAME["label"].to_numpy()[stored])
     np.testing.assert_allclose(weight, FRAME["w"].to_numpy()[stored], rtol=1e-6)
     assert X.is_contiguous()
+
+
+def rotated(x):
+    return x * 1j
+
+
+@pytest.mark.parametrize("way", ["map", "map_batches", "augment", "per_batch"])
+def test_complex_numbers_of_functions_are_refused(way):
+    ds = as_dataset(torch.ones(6, 2))
+    augment = {"augment": rotated, "per_batch": per_batch(rotated)}.get(way)
+    ds = ds if augment else getattr(ds, way)(rotated)
+    with pytest.raises(ValueError, match=r"complex ones from rotated \(shape \(\d, 2\) complex64"):
+        list(ds.batches(3, augment=augment, num_workers=0))
+
+
+def test_complex_numbers_between_functions_are_not():
+    real = as_dataset(torch.ones(6, 2)).map(rotated).map(torch.abs)
+    assert torch.equal(real.read(range(6)).X, torch.ones(6, 2))
+
+
+def test_complex_numbers_of_a_torch_dataset_are_refused_unless_made_real():
+    ds = as_dataset(TensorDataset(torch.ones(6, 2) * 1j))
+    with pytest.raises(ValueError, match="complex ones from TensorDataset"):
+        ds.read([0])
+    assert torch.equal(ds.map(torch.abs).read([0]).X, torch.ones(1, 2))
 
 
 def test_each_block_is_read_once(path):

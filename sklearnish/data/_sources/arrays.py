@@ -84,7 +84,7 @@ class _MemmapRef:
 def _as_rows(X: Any) -> Any:
     """Turn lists into arrays and other sparse formats into CSR; refuse what is not numbers."""
     if isinstance(X, torch.Tensor):
-        X = X.detach()
+        X = _checked_tensor(X.detach())
     elif sp.issparse(X):
         to_csr: Callable[..., Any] = sp.csr_array
         X = to_csr(X)
@@ -98,6 +98,21 @@ def _as_rows(X: Any) -> Any:
         raise ValueError(
             f"Expected numbers, got an array of dtype {X.dtype}. Convert it with "
             f"X.astype(float), or encode text columns first, for example in a ColumnTransformer."
+        )
+    return X
+
+
+def _checked_tensor(X: torch.Tensor) -> torch.Tensor:
+    """Refuse tensors whose rows a module could not take: sparse ones, and complex numbers."""
+    if X.layout is not torch.strided:
+        raise ValueError(
+            f"Expected a dense tensor, got one of layout {X.layout}. Pass a SciPy CSR matrix, of "
+            "which only the rows that are read become dense, or X.to_dense()."
+        )
+    if X.is_complex():
+        raise ValueError(
+            f"Expected real numbers, got a tensor of dtype {X.dtype}. Take X.real or X.abs(), or "
+            "both parts: torch.view_as_real(X)."
         )
     return X
 

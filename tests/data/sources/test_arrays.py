@@ -50,6 +50,12 @@ def test_what_is_read_does_not_share_memory(kind):
     np.testing.assert_array_equal(as_numpy(source.read(np.arange(6), ["X"])["X"]), X)
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.bfloat16])
+def test_tensors_of_any_real_type(dtype):
+    X = torch.ones(3, 2, dtype=dtype)
+    assert torch.equal(ArraySource(X).read(np.array([1, 2]), ["X"])["X"], X[1:])
+
+
 def test_arrays_and_tensors_are_not_copied():
     array, tensor = X.copy(), torch.tensor(X)
     sources = ArraySource(array), ArraySource(tensor)
@@ -119,6 +125,11 @@ def test_a_memory_map_with_gaps_still_pickles(mapped):
         (np.array([[1, "a"]], dtype=object), "array of dtype object"),
         (np.array(["2024"], "datetime64[D]"), "array of dtype datetime64"),
         (np.ones((2, 2), complex), "dtype complex128"),
+        (torch.ones(2, 2) * 1j, r"dtype torch\.complex64\. Take X\.real .*view_as_real\(X\)"),
+        (
+            torch.eye(2).to_sparse(),
+            r"layout torch\.sparse_coo\. Pass a SciPy CSR .*X\.to_dense\(\)",
+        ),
     ],
 )
 def test_what_is_not_an_array_of_numbers_is_refused(X, message):
