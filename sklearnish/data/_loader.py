@@ -302,7 +302,7 @@ class Loader:
             Of the epochs so far.
         """
         plan = self.plan
-        return PipelineReport(
+        report = PipelineReport(
             plan.mode,
             plan.num_workers,
             plan.reason,
@@ -313,6 +313,8 @@ class Loader:
             tried=self._tuner.tried,
             start_seconds=start_seconds(),
         )
+        advised = report.advises_workers  # to look for an obstacle takes a while
+        return replace(report, obstacle=self._tuner.obstacle()) if advised else report
 
     def close(self) -> None:
         """Stop reading; workers and threads end."""

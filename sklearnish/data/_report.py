@@ -17,6 +17,14 @@ _TOLD = 5
 _WORTH_TELLING = 1.1
 """Expected gain from which a remedy is named."""
 
+_CURES = {
+    "sent to one": ": define the function at the top level of a module",
+    "main thread": ": call fit in the main thread",
+    "shared memory": ": make it larger, or shuffle_memory smaller",
+    "__name__": ": put the fit below it",
+}
+"""What to do, by words of what is in the way of worker processes."""
+
 
 @dataclass
 class EpochTimes:
@@ -107,6 +115,8 @@ class PipelineReport:
         How many they are.
     start_seconds : float
         What starting workers takes.
+    obstacle : str
+        Why there can be no workers, where they would be advised.
     """
 
     mode: Mode
@@ -120,6 +130,7 @@ class PipelineReport:
     skipped: tuple[str, ...] = field(default=(), repr=False)
     n_skipped: int = 0
     start_seconds: float = field(default=0.0, repr=False)
+    obstacle: str = field(default="", repr=False)
 
     @property
     def plan(self) -> str:
@@ -159,18 +170,41 @@ class PipelineReport:
             )
         n, after = self._best_workers()
         now = self._sum("seconds")
-        helps = n > self.num_workers and now >= _WORTH_TELLING * after and not self.tried
-        if helps and now - after > self.start_seconds:
-            return f"num_workers={n} would be about {now / after:.1f}x as fast"
+        if self.advises_workers:
+            return self._hindered or f"num_workers={n} would be about {now / after:.1f}x as fast"
         if self.work == "copying" and self._map + self._augment <= self._sum("read"):
             return "they are copied as fast as memory, or the disk, gives them"
         cores = f"{self.cores} core{'s' * (self.cores > 1)}"
         no_help = f"more workers would not help on {cores}"
-        if helps:
+        if self._more_help(n, after):
             no_help = (
                 f"{now:.2g} s are too few for workers, which take {self.start_seconds:g} s to start"
             )
         return f"{no_help}; {self._without_workers(now)}"
+
+    @property
+    def advises_workers(self) -> bool:
+        """Whether more workers would be the remedy, if nothing is in their way."""
+        n, after = self._best_workers()
+        return (
+            self.wait_share >= _NEVER
+            and not self._waits_for_batch_functions
+            and self._more_help(n, after)
+            and self._sum("seconds") - after > self.start_seconds
+        )
+
+    def _more_help(self, n: int, after: float) -> bool:
+        """Say whether so many workers promise to be worth telling of."""
+        gain = self._sum("seconds") / max(after, 1e-9)
+        return n > self.num_workers and gain >= _WORTH_TELLING and not self.tried
+
+    @property
+    def _hindered(self) -> str:
+        """Say what is in the way of workers, and how to remove it; "" if nothing is."""
+        if not self.obstacle:
+            return ""
+        cures = [cure for words, cure in _CURES.items() if words in self.obstacle]
+        return f"worker processes would help, but {self.obstacle}{''.join(cures)}"
 
     def _best_workers(self) -> tuple[int, float]:
         """Return how many workers are enough, and the seconds that the fit would take."""

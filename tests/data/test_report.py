@@ -94,6 +94,39 @@ def test_rows_that_are_ready_cannot_be_made_readier():
     )
 
 
+@pytest.mark.parametrize(
+    ("obstacle", "cure"),
+    [
+        (
+            "the dataset or a function cannot be sent to one",
+            ": define the function at the top level of a module",
+        ),
+        ("this is not the main thread", ": call fit in the main thread"),
+        (
+            "there is too little shared memory, in /dev/shm",
+            ": make it larger, or shuffle_memory smaller",
+        ),
+        ("the script lacks `if __name__ == '__main__':`", ": put the fit below it"),
+        ("this is a worker process itself", ""),
+    ],
+)
+def test_what_is_in_the_way_of_workers_is_told_instead(obstacle, cure):
+    assert report(SLOW, SLOW).advises_workers
+    hindered = replace(report(SLOW, SLOW), obstacle=obstacle)
+    assert hindered.bottleneck == (
+        "50% of the time the model waited for reading train.parquet; "
+        f"worker processes would help, but {obstacle}{cure}."
+    )
+
+
+def test_workers_are_not_advised_where_they_are_of_no_use():
+    busy = EpochTimes(rows=1, batches=1, seconds=2.0, wait=0.02, read=1.9)
+    batch = EpochTimes(seconds=2.0, wait=1.5, read=0.5, transform=1.0, per_batch=1.0)
+    unasked = (report(), report(busy), report(batch), report(SLOW, SLOW, tried=True))
+    assert not any(one.advises_workers for one in unasked)
+    assert not replace(report(SLOW, SLOW), start_seconds=60.0).advises_workers
+
+
 def slow_row(x):
     time.sleep(0.001)
     return x
@@ -186,3 +219,21 @@ def test_workers_that_start_for_longer_than_they_save_are_not_advised(table):
     assert "s are too few for workers, which take 0.5 s to start; rows that are" in sentence
     assert "num_workers=" not in sentence
     assert "num_workers=4" in replace(small, cores=4, start_seconds=0.0).bottleneck
+
+
+def test_no_workers_are_advised_for_what_cannot_be_sent_to_them(table, monkeypatch):
+    monkeypatch.setattr("sklearnish.data._loader.n_cores", lambda: 4)
+    sent = reported(table.map(slow_row), num_workers=0)
+    assert "num_workers=4 would be about" in sent.bottleneck
+    local = reported(table.map(lambda x: slow_row(x)), num_workers=0).bottleneck
+    assert "worker processes would help, but the dataset or a function cannot be sent" in local
+    assert "num_workers=" not in local
+
+
+def test_an_obstacle_is_looked_for_only_where_workers_would_be_advised(table):
+    asked = []
+    with Loader(table, batch_size=100, num_workers=0) as batches:
+        batches._tuner.obstacle = lambda: asked.append(1) or "there is a wall"
+        assert len(list(batches)) == 10
+        assert batches.report().obstacle == ""
+        assert not asked
