@@ -1,8 +1,8 @@
 """Objects of scikit-learn around our estimators, through skops.
 
 Our estimators are taken out first, a `Part` is left in the place of each, a `Distribution` in that
-of each of SciPy's, and skops stores the rest. What skops would build from a stranger's file is
-looked at before skops is asked.
+of each of SciPy's, a `Partial` in that of each functools.partial, and skops stores the rest. What
+skops would build from a stranger's file is looked at before skops is asked.
 """
 
 import copy
@@ -15,6 +15,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn import calibration, compose, feature_selection, metrics, model_selection
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch, _metadata_requests
@@ -22,7 +23,8 @@ from sklearn.utils import Bunch, _metadata_requests
 from sklearnish.estimators._base import TorchEstimator
 from sklearnish.persistence._archive import objects_in, parse_json, read_members
 from sklearnish.persistence._distributions import Distribution, freeze, stand_in
-from sklearnish.persistence._trust import Trust
+from sklearnish.persistence._partials import Partial, put_together, take_apart
+from sklearnish.persistence._trust import TO_NAME, Trust
 from sklearnish.persistence._values import check_random_state
 
 _SCHEMA = "schema.json"
@@ -76,6 +78,8 @@ def take_out(model: Any) -> tuple[Any, list[TorchEstimator]]:
     _collect(model, found, seen)
     ours = list(found.values())
     copies: dict[int, Any] = {id(one): Part(i) for i, one in enumerate(ours)}
+    apart = {key: parts for key, value in seen.items() if (parts := take_apart(value))}
+    copies |= apart
     for value in seen.values():
         if isinstance(value, np.ma.MaskedArray) and value.dtype.hasobject:
             # It would forget the copies in its own deepcopy, and change the model's array.
@@ -83,6 +87,8 @@ def take_out(model: Any) -> tuple[Any, list[TorchEstimator]]:
             copies[id(value)] = np.ma.MaskedArray(data, mask)
         elif (distribution := stand_in(value)) is not None:
             copies[id(value)] = distribution
+    for parts in apart.values():
+        vars(parts).update(copy.deepcopy(vars(parts), copies))
     return copy.deepcopy(model, copies), ours
 
 
@@ -93,6 +99,7 @@ def _collect(value: Any, found: dict[int, TorchEstimator], seen: dict[int, Any])
     elif id(value) not in seen:
         seen[id(value)] = value
         _check(value)
+        _check_no_tensor(value)
         for child in _children(value):
             _collect(child, found, seen)
 
@@ -105,6 +112,8 @@ def _children(value: Any) -> list[Any]:
         return list(value.values())
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)
+    if isinstance(value, functools.partial):
+        return [value.func, value.args, value.keywords]
     if isinstance(value, np.ndarray):
         return np.asarray(value).ravel().tolist() if value.dtype == object else []
     return list(getattr(value, "__dict__", {}).values())
@@ -121,6 +130,17 @@ def _check(value: Any) -> None:
         check_random_state(value)
 
 
+def _check_no_tensor(value: Any) -> None:
+    """Refuse what skops cannot store."""
+    if isinstance(value, torch.Tensor):
+        raise ValueError(
+            f"a tensor of shape {tuple(value.shape)} outside of our estimators cannot be saved "
+            "without pickle. If a module or loss that a search tries has it, let the search try "
+            "its class, {'module': [Net]}, and arguments, {'module__hidden': [16, 32]}; if it is "
+            "data, convert it with .numpy()."
+        )
+
+
 def put_back(value: Any, parts: list[TorchEstimator], seen: dict[int, Any]) -> Any:
     """Put our estimators where they were."""
     if isinstance(value, Part):
@@ -128,25 +148,40 @@ def put_back(value: Any, parts: list[TorchEstimator], seen: dict[int, Any]) -> A
     if isinstance(value, Distribution):
         return freeze(value)
     if id(value) in seen:
-        return value
+        return seen[id(value)]
     seen[id(value)] = value
     _check(value)
-    if isinstance(value, tuple):
-        return tuple(put_back(item, parts, seen) for item in value)
-    if isinstance(value, list):
+    if isinstance(value, Partial):
+        taken = (value.function, value.args, value.keywords)
+        seen[id(value)] = put_together([put_back(item, parts, seen) for item in taken])
+    elif isinstance(value, tuple):
+        seen[id(value)] = tuple(put_back(item, parts, seen) for item in value)
+    elif isinstance(value, list):
         value[:] = [put_back(item, parts, seen) for item in value]
+    elif isinstance(value, set):
+        items = [put_back(item, parts, seen) for item in value]
+        value.clear()
+        value.update(items)
     elif isinstance(value, np.ndarray) and value.dtype == object:
         data = np.asarray(value)  # by which no masked entry is unmasked
         for place, item in np.ndenumerate(data):
             data[place] = put_back(item, parts, seen)
-    elif _children(value) and not isinstance(value, set | frozenset):
+    elif _children(value) and not isinstance(value, frozenset):
         attributes = value if isinstance(value, dict) else vars(value)
         for name, item in list(attributes.items()):
             attributes[name] = put_back(item, parts, seen)
-    return value
+    return seen[id(value)]
 
 
 # skops
+
+
+class _ForeignError(ValueError):
+    """A node that save never writes."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"it has a {kind} of {name}, which sn.save never writes.")
+        self.what = f"{name} (for skops a {kind})"
 
 
 def to_skops(model: Any) -> bytes:
@@ -156,6 +191,12 @@ def to_skops(model: Any) -> bytes:
     try:
         data: bytes = skops.dumps(model)
         _check_nodes(data)
+    except _ForeignError as error:
+        raise ValueError(
+            f"{type(model).__name__} cannot be saved without pickle: it holds {error.what}, for "
+            "which the file has no form. Replace it by something that consists of estimators, "
+            "text, numbers, arrays, lists, dicts, and functions and classes that can be imported."
+        ) from error
     except Exception as error:  # of skops, and of the model's own methods
         raise ValueError(
             f"{type(model).__name__} cannot be saved without pickle: {error}"
@@ -167,8 +208,8 @@ def to_skops(model: Any) -> bytes:
 
 def check_skops(data: bytes, trust: Trust) -> list[str]:
     """Look at a stranger's file before skops does; list the code that is not trusted."""
-    compiled = _check_nodes(data) - trust.names
-    return sorted(compiled or needed(data) - trust.names)
+    named = _check_nodes(data) - trust.names
+    return sorted(named or needed(data) - trust.names)
 
 
 def from_skops(data: bytes, trust: Trust) -> Any:
@@ -186,7 +227,7 @@ def needed(data: bytes) -> set[str]:
 
 
 def _check_nodes(data: bytes) -> set[str]:
-    """Refuse nodes that save never writes; name the compiled ones."""
+    """Refuse nodes that save never writes; name those that the user must trust."""
     members = read_members(io.BytesIO(data), _MEMBERS)
     schema = parse_json(members[_SCHEMA], _SCHEMA)
     if schema.get("protocol") != _protocol():
@@ -194,19 +235,21 @@ def _check_nodes(data: bytes) -> set[str]:
             f"its scikit-learn part has skops protocol {schema.get('protocol')!r}; this skops "
             f"reads {_protocol()}."
         )
-    compiled = set()
+    named = set()
     _check_items(members)
     _check_files(schema)
     _Spread(schema, members).check()
     for node in _nodes(schema):
         kind, name = node["__loader__"], f"{node.get('__module__')}.{node.get('__class__')}"
         if kind in _COMPILED or name in _COMPILED_CLASSES:
-            compiled.add(name)
+            named.add(name)
         elif kind == "NdArrayNode":
             _check_array(node)
         elif kind not in _AUDITED and name not in _NODES.get(kind, ()):
-            raise ValueError(f"it has a {kind} of {name}, which sn.save never writes.")
-    return compiled
+            raise _ForeignError(kind, name)
+        elif kind != "TypeNode" and name in TO_NAME:  # an instance, of whatever attributes
+            named.add(name)
+    return named
 
 
 def _check_items(members: dict[str, bytes]) -> None:
@@ -328,7 +371,8 @@ def _base() -> frozenset[str]:
     """Name what searches, calibration and pipelines consist of, beside public estimators."""
     scorers = metrics._scorer
     kinds = [
-        *(Part, Distribution, Bunch, np.dtype, np.ma.MaskedArray, compose.make_column_selector),
+        *(Part, Distribution, Partial, Bunch, np.dtype, np.ma.MaskedArray),
+        compose.make_column_selector,
         *(scorers._Scorer, scorers._PassthroughScorer, scorers._MultimetricScorer),
         *(scorers._CurveScorer, calibration._CalibratedClassifier),
         *(calibration._SigmoidCalibration, calibration._TemperatureScaling),
@@ -338,7 +382,7 @@ def _base() -> frozenset[str]:
         *(getattr(feature_selection, name) for name in _SELECTION_SCORES.split()),
         *(_metadata_requests.MetadataRequest, _metadata_requests.MethodMetadataRequest),
     ]
-    return frozenset(f"{kind.__module__}.{kind.__name__}" for kind in kinds)
+    return TO_NAME | {f"{kind.__module__}.{kind.__name__}" for kind in kinds}
 
 
 _SPLITTERS = """

@@ -47,6 +47,14 @@ def _spell(value: Any) -> str:
 
 
 ESTIMATORS = _names(estimators, " ".join(estimators.__all__))
+_OF_TORCH = (
+    _names(nn, _LOSSES)
+    | _names(torch.optim, _OPTIMIZERS)
+    | _names(torch.optim.lr_scheduler, _SCHEDULES)
+)
+TO_NAME = frozenset(name.replace(":", ".") for name in _OF_TORCH)
+"""Classes that a search may name as users write it, though hold no instance of."""
+
 INSTANCES = frozenset(
     {
         "sklearnish.data._report:EpochTimes",
@@ -59,10 +67,9 @@ INSTANCES = frozenset(
 KNOWN = (
     ESTIMATORS
     | INSTANCES
-    | _names(nn, _LAYERS + _LOSSES)
+    | _OF_TORCH
+    | _names(nn, _LAYERS)
     | _names(F, _LOSS_FUNCTIONS)
-    | _names(torch.optim, _OPTIMIZERS)
-    | _names(torch.optim.lr_scheduler, _SCHEDULES)
     | {"inspect:_empty", "sklearnish.modules.mlp:MLP", "sklearnish.training._loss:FunctionLoss"}
 )
 

@@ -4,10 +4,13 @@ import io
 import json
 import re
 import zipfile
+from collections import namedtuple
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
@@ -34,6 +37,8 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
 from skops.io import _general
+from torch import nn
+from torch.optim.lr_scheduler import StepLR
 
 import sklearnish as sn
 from sklearnish.persistence._archive import objects_in
@@ -85,6 +90,26 @@ MODELS = {
         GridSearchCV(_clf(), {"lr": [0.01]}, scoring="roc_auc_ovr", cv=2),
         names(),
     ),
+    "grid of classes of torch": (
+        GridSearchCV(
+            _clf(),
+            {"optimizer": [torch.optim.SGD, torch.optim.Adam], "criterion": [nn.CrossEntropyLoss]},
+            cv=2,
+        ),
+        names(),
+    ),
+    "grid of partials": (
+        GridSearchCV(
+            _clf(),
+            {
+                "optimizer": [torch.optim.SGD, partial(torch.optim.SGD, momentum=0.9)],
+                "lr_schedule": [None, partial(StepLR, step_size=1)],
+            },
+            cv=2,
+        ),
+        names(),
+    ),
+    "partial": (make_pipeline(FunctionTransformer(partial(np.multiply, 2.0)), _clf()), names()),
     "random": (
         RandomizedSearchCV(_clf(), {"lr": [0.1, 0.01]}, n_iter=2, cv=2, random_state=0),
         names(),
@@ -219,6 +244,43 @@ def test_the_results_of_a_search_are_left_as_they_were(tmp_path):
     assert all(a is b for a, b in zip(model.cv_results_["param_clf"], tried, strict=True))
 
 
+def test_partials_of_a_search_come_back(tmp_path):
+    model, (X, y) = MODELS["grid of partials"]
+    model.fit(X, y)
+    tried = model.param_grid["optimizer"]
+    sn.save(model, tmp_path / "a.sn")
+    assert model.param_grid["optimizer"] is tried
+    loaded = sn.load(tmp_path / "a.sn")
+    for found in (loaded.param_grid["optimizer"][1], loaded.cv_results_["param_optimizer"][-1]):
+        assert type(found) is partial
+        assert (found.func, found.keywords) == (torch.optim.SGD, {"momentum": 0.9})
+    assert loaded.fit(X, y).best_params_.keys() == model.best_params_.keys()
+
+
+def test_the_function_of_a_partial_needs_trust(tmp_path):
+    clip = FunctionTransformer(partial(np.clip, a_min=-1, a_max=1))
+    X, y = names()
+    model = make_pipeline(clip, _clf()).fit(X, y)
+    sn.save(model, tmp_path / "a.sn")
+    with pytest.raises(ValueError, match=r"pass trusted=\['numpy\.clip'\]"):
+        sn.load(tmp_path / "a.sn")
+    loaded = sn.load(tmp_path / "a.sn", ["numpy.clip"])
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+
+
+def test_what_partials_tuples_and_sets_hold_comes_back_wherever_it_is(tmp_path):
+    bound = partial(np.add, [partial(np.add, 1.0)], out=_clf())
+    shared = (bound, _clf())
+    step = FunctionTransformer(kw_args={"a": shared, "b": shared, "c": bound, "d": {bound}})
+    sn.save(make_pipeline(step, _clf()), tmp_path / "a.sn")
+    found = sn.load(tmp_path / "a.sn")[0].kw_args
+    assert found["a"] is found["b"]
+    assert found["a"][0] is found["c"]
+    assert found["d"] == {found["c"]}
+    assert type(found["a"][1]) is type(found["c"].keywords["out"]) is sn.TorchClassifier
+    assert found["c"].args[0][0].args == (1.0,)
+
+
 def test_masked_entries_stay_masked(tmp_path):
     grids = [{"lr": [0.01]}, {"lr": [0.1], "module_params": [{"hidden": (8,)}]}]
     model = GridSearchCV(_clf(), grids, cv=2).fit(*names())
@@ -266,6 +328,15 @@ def test_trees_of_histograms_need_trust_whatever_skops_trusts(tmp_path, monkeypa
         sn.load(tmp_path / "a.sn")
 
 
+def test_instances_of_classes_of_torch_need_trust(tmp_path):
+    sn.save(GridSearchCV(_clf(), {"criterion": [nn.CrossEntropyLoss()]}), tmp_path / "a.sn")
+    name = "torch.nn.modules.loss.CrossEntropyLoss"
+    with pytest.raises(ValueError, match=rf"pass trusted=\['{name}'\]"):
+        sn.load(tmp_path / "a.sn")
+    loaded = sn.load(tmp_path / "a.sn", [name])
+    assert type(loaded.param_grid["criterion"][0]) is nn.CrossEntropyLoss
+
+
 def test_generators_of_another_kind_are_refused(tmp_path):
     generator = np.random.RandomState(np.random.PCG64(0))
     step = FunctionTransformer(kw_args={"a": generator})
@@ -305,6 +376,34 @@ def test_what_only_pickle_could_save_is_refused(step, tmp_path):
     with pytest.raises(ValueError, match="without pickle"):
         sn.save(make_pipeline(step, _clf()), tmp_path / "a.sn")
     assert not list(tmp_path.iterdir())
+
+
+Pair = namedtuple("Pair", "a b")
+
+
+class OwnPartial(partial):
+    """A user's kind of partial."""
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Pair(1, 2), r"holds tests\.persistence\.test_containers\.Pair \(for skops a TupleNode\)"),
+        (
+            OwnPartial(np.exp),
+            r"it holds .*\.partial \(for skops a PartialNode\), for which the file",
+        ),
+        (partial(lambda X: X), "cannot be imported by another program"),
+        (torch.zeros(2, 3), r"a tensor of shape \(2, 3\).*convert it with \.numpy\(\)"),
+        (nn.Linear(2, 3), r"a tensor of shape \(3, 2\).*try its class, {'module': \[Net\]}"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_cannot_be_saved_is_told_with_the_way_out(value, message, tmp_path):
+    step = FunctionTransformer(kw_args={"a": value})
+    with pytest.raises(ValueError, match=message) as error:
+        sn.save(make_pipeline(step, _clf()), tmp_path / "a.sn")
+    assert "never writes" not in str(error.value)
 
 
 def test_a_folder_of_pickles_is_refused(tmp_path):
@@ -405,6 +504,61 @@ def test_nodes_that_save_never_writes_are_refused(change, tmp_path, monkeypatch)
     with pytest.raises(ValueError, match="cannot be loaded"):
         sn.load(tmp_path / "a.sn", ["tests.persistence.common.doubled"])
     assert [p.name for p in tmp_path.iterdir()] == ["a.sn"]
+
+
+SGD = {"__class__": "SGD", "__module__": "torch.optim.sgd"}
+
+
+def _partial(**parts):
+    """Make a node of a Partial with these attributes."""
+    content = {"__class__": "dict", "__module__": "builtins", "__loader__": "DictNode"}
+    text = {"__class__": "str", "__module__": "builtins", "__loader__": "TypeNode"}
+    content |= {"content": parts, "key_types": _list("list", *[text] * len(parts))}
+    kind = {"__class__": "Partial", "__module__": "sklearnish.persistence._partials"}
+    return {**kind, "__loader__": "ObjectNode", "content": content}
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({**SGD, "__loader__": "ObjectNode"}, r"trusted=\['torch\.optim\.sgd\.SGD'\]"),
+        ({**SGD, "__loader__": "FunctionNode"}, r"trusted=\['torch\.optim\.sgd\.SGD'\]"),
+        (
+            {**SGD, "__loader__": "ConstructorFromReduceNode", "content": _list("list")},
+            "ConstructorFromReduceNode of torch.optim.sgd.SGD, which sn.save never writes",
+        ),
+        (
+            {"__class__": "partial", "__module__": "functools", "__loader__": "PartialNode"},
+            "PartialNode of functools.partial, which sn.save never writes",
+        ),
+        (
+            _partial(
+                function={"__class__": "system", "__module__": "os", "__loader__": "FunctionNode"},
+                args=_list("tuple", _json("mkdir exploded"), loader="TupleNode"),
+                keywords=_json({}),
+            ),
+            r"trusted=\['os\.system'\]",
+        ),
+        (
+            _partial(
+                function=_json("eval"), args=_list("tuple", loader="TupleNode"), keywords=_json({})
+            ),
+            r"it has a functools\.partial of a str, a tuple and a dict",
+        ),
+        (_partial(function=_json("eval")), "AttributeError"),
+    ],
+)
+def test_classes_of_torch_and_partials_of_a_stranger(node, message, tmp_path):
+    sn.save(make_pipeline(StandardScaler(), _clf()), tmp_path / "a.sn")
+    _change_schema(tmp_path / "a.sn", _replace(**node))
+    with pytest.raises(ValueError, match=message):
+        sn.load(tmp_path / "a.sn")
+
+
+def test_a_class_of_torch_may_be_named(tmp_path):
+    sn.save(make_pipeline(StandardScaler(), _clf()), tmp_path / "a.sn")
+    _change_schema(tmp_path / "a.sn", _replace(**SGD, __loader__="TypeNode"))
+    assert sn.load(tmp_path / "a.sn").verbose is torch.optim.SGD
 
 
 def test_nothing_is_imported_before_it_is_trusted(tmp_path, monkeypatch):

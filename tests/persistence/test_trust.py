@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import sklearnish as sn
-from sklearnish.persistence._trust import INSTANCES, KNOWN, Trust, is_known, name_of
+from sklearnish.persistence._trust import INSTANCES, KNOWN, TO_NAME, Trust, is_known, name_of
 from tests.estimators.common import TwoLayers
 from tests.persistence.common import TWO_LAYERS
 
@@ -43,6 +43,11 @@ def test_what_is_on_the_list_exists_and_is_spelt_as_it_is_saved(name):
 
 def test_instances_are_a_part_of_the_list():
     assert INSTANCES < KNOWN
+
+
+def test_what_may_be_named_is_a_part_of_the_list():
+    assert {name.replace(":", ".") for name in KNOWN} > TO_NAME
+    assert {"torch.optim.sgd.SGD", "torch.nn.modules.loss.MSELoss"} < TO_NAME
 
 
 def test_what_the_user_names_is_found():
