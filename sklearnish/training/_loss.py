@@ -26,10 +26,14 @@ class BatchLoss:
     def __call__(self, y_pred: Tensor, batch: Batch) -> tuple[Tensor, Tensor, int | Tensor]:
         """Return the loss to descend, the one to report, and the weight of the batch."""
         y, weight = batch.y, batch.weight
-        assert y is not None
+        if y is None:
+            raise ValueError(
+                "A batch came without y: a function in augment=per_batch(...) returned (X, None). "
+                "Let it return (X, y), or X alone to leave y as it is."
+            )
         y_pred = _align(y_pred, y)
         if weight is None and not isinstance(self.units, Tensor):
-            loss = self.criterion(y_pred, y)
+            loss = _called(self.criterion, y_pred, y)
             if loss.ndim:
                 loss = loss.mean()
             return loss, loss.detach(), y.shape[0]
@@ -45,7 +49,7 @@ class BatchLoss:
                 "loss cannot be had row by row. Give it a `reduction` argument that accepts "
                 "'none', or fit without sample_weight and class_weight."
             )
-        losses = self.per_row(y_pred, y)
+        losses = _called(self.per_row, y_pred, y)
         reported = self._reported(losses)
         if weight is None:
             assert reported is not None
@@ -65,6 +69,24 @@ class BatchLoss:
     def report(self, loss: float) -> float:
         """Convert a mean loss into the reported units (done already where they differ)."""
         return loss if isinstance(self.units, Tensor) else loss * self.units
+
+
+def _called(criterion: Criterion, y_pred: Tensor, y: Tensor) -> Tensor:
+    """Call a criterion; refuse what is no tensor, which has no gradients."""
+    loss = criterion(y_pred, y)
+    if isinstance(loss, Tensor):
+        return loss
+    function = criterion.function if isinstance(criterion, FunctionLoss) else criterion
+    raise TypeError(
+        f"criterion {spell(function)} returned {loss!r}; wanted a tensor of the loss that torch "
+        "has computed from the outputs, such as (y_pred - y).abs().mean(). Return it, and do not "
+        "convert it with .item() or float()."
+    )
+
+
+def spell(function: Any) -> str:
+    """Name a function or a class, or show what has no name."""
+    return str(getattr(function, "__name__", None) or repr(function))
 
 
 def _row_means(losses: Tensor) -> Tensor:
@@ -136,8 +158,7 @@ def check_arguments(factory: Any, params: dict[str, Any], role: str) -> None:
     kinds = [p.kind for p in signature.parameters.values()]
     unknown = sorted(set(params) - set(signature.parameters))
     if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
-        name = getattr(factory, "__name__", repr(factory))
         raise ValueError(
-            f"{role} {name} takes no argument {', '.join(map(repr, unknown))}; "
+            f"{role} {spell(factory)} takes no argument {', '.join(map(repr, unknown))}; "
             f"it takes {', '.join(signature.parameters) or 'none'}."
         )

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from sklearnish.training._loss import check_arguments
+from sklearnish.training._loss import check_arguments, spell
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -30,7 +30,14 @@ def make_optimizer(
     check_arguments(optimizer, options, "optimizer")
     if optimizer in _FUSED and not {"fused", "foreach", "differentiable"} & set(options):
         options = {**options, "fused": _can_fuse(groups)}
-    return optimizer(groups, **options)
+    try:
+        return optimizer(groups, **options)
+    except TypeError as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise TypeError(
+            f"optimizer {spell(optimizer)} cannot be built with {given}: {error}. Correct "
+            "optimizer_params; the documentation of the optimizer says what each may be."
+        ) from error
 
 
 def _can_fuse(groups: list[dict[str, Any]]) -> bool:
@@ -117,7 +124,7 @@ def _cosine(total: int, step: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(step / total, 1)))
 
 
-def _own_schedule(schedule: Any, optimizer: Optimizer) -> LRScheduler:
+def _own_schedule(schedule: Any, optimizer: Optimizer) -> Any:
     """Call the user's scheduler class, or a partial of one, with the optimizer."""
     needed = [
         name
@@ -125,9 +132,16 @@ def _own_schedule(schedule: Any, optimizer: Optimizer) -> LRScheduler:
         if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]
     if needed:
-        name = getattr(schedule, "__name__", repr(schedule))
+        name = spell(schedule)
         raise ValueError(
             f"lr_schedule={name} needs {', '.join(needed)} besides the optimizer; pass "
             f"functools.partial({name}, {'=..., '.join(needed)}=...)."
         )
-    return schedule(optimizer)  # type: ignore[no-any-return]
+    built = schedule(optimizer)
+    if not (hasattr(built, "step") and hasattr(built, "state_dict")):
+        raise TypeError(
+            f"lr_schedule={spell(schedule)} was called with the optimizer and returned {built!r}; "
+            "wanted a scheduler. Pass a class of torch.optim.lr_scheduler or a functools.partial "
+            "of one; for a function of the epoch, functools.partial(LambdaLR, lr_lambda=function)."
+        )
+    return built

@@ -8,7 +8,7 @@ from joblib import Parallel, delayed
 from skorch.callbacks import Checkpoint
 from torch import nn
 
-from sklearnish import TorchClassifier, TorchRegressor
+from sklearnish import TorchClassifier, TorchRegressor, per_batch
 from tests.estimators.common import TwoLayers, classification, regression
 
 
@@ -107,6 +107,13 @@ def test_a_checkpoint_with_the_users_sizes(tmp_path):
     assert (tmp_path / "params.pt").is_file()
     assert (reg.net_.batch_size, reg.net_.max_epochs) == (50, 3)
     assert not {"batches", "valid_loss_best"} & set(reg.history_[0])
+
+
+def test_a_function_of_batches_that_loses_the_targets():
+    X, y = classification()
+    augment = per_batch(lambda X, y: (X, None))
+    with pytest.raises(ValueError, match=r"A batch came without y.*augment=per_batch"):
+        TorchClassifier(augment=augment, max_epochs=1).fit(X, y)
 
 
 # The trial of a module

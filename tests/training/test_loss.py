@@ -36,3 +36,19 @@ def test_a_function_without_reduction_is_a_loss_without_weights():
 def test_parameters_for_a_function_say_what_to_do():
     with pytest.raises(ValueError, match=r"functools\.partial of a function"):
         make_criterion(F.huber_loss, {"delta": 2})
+
+
+@pytest.mark.parametrize("value", [None, 1.0])
+def test_what_is_no_loss_is_refused(value):
+    def own(y_pred, y, reduction="mean"):
+        return value
+
+    loss = BatchLoss(make_criterion(own, {}))
+    for weight in (None, torch.ones(2)):
+        with pytest.raises(TypeError, match=rf"criterion own returned {value}; wanted a tensor"):
+            loss(torch.zeros(2), Batch(torch.zeros(2), torch.ones(2), weight))
+
+
+def test_a_batch_without_targets_is_explained():
+    with pytest.raises(ValueError, match=r"returned \(X, None\)\. Let it return \(X, y\)"):
+        BatchLoss(nn.MSELoss())(torch.zeros(2), Batch(torch.zeros(2)))
