@@ -1,5 +1,6 @@
 """Labels: checked, numbered, weighed."""
 
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ _SHORT = 16
 def check_labels(y: Array, estimator: Any) -> tuple[Array, bool]:
     """Check labels; say whether they are a 0/1 indicator of several per row."""
     assert_all_finite(y, input_name="y")
+    _check_one_type(y)
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     check_classification_targets(y)
     if kind == "multiclass-multioutput":
@@ -34,6 +36,17 @@ def check_labels(y: Array, estimator: Any) -> tuple[Array, bool]:
     if kind == "multilabel-indicator":
         return _indicator(y), True
     return _check_y(y, multi_output=False, estimator=estimator), False
+
+
+def _check_one_type(y: Array) -> None:
+    """Refuse text beside numbers, which have no order."""
+    kinds = set(map(type, y.flat)) if y.dtype == object else set()
+    if len([one for one in (str, Number) if any(issubclass(kind, one) for kind in kinds)]) > 1:
+        names = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise TypeError(
+            f"y has labels of several types, {names}; wanted text alone or numbers alone. Convert "
+            "them, for example to text: [str(label) for label in y]."
+        )
 
 
 def _indicator(y: Array) -> Array:

@@ -203,6 +203,17 @@ def test_labels_that_cannot_be_used(y, message):
         TorchClassifier().fit(classification()[0], y)
 
 
+@pytest.mark.parametrize("labels", [[1, "a"], ["a", 1], [1.5, "a"]])
+def test_labels_of_several_types_are_refused(labels):
+    X, y = classification()
+    kinds = f"{type(min(labels, key=str)).__name__} and str"
+    with pytest.raises(TypeError, match=rf"y has labels of several types, {kinds}; wanted text al"):
+        TorchClassifier().fit(X, np.array(labels * 150, dtype=object))
+    clf = TorchClassifier(max_epochs=1).fit(X, y)
+    with pytest.raises(TypeError, match="y has labels of several types"):
+        clf.score(X, np.array(labels * 150, dtype=object))
+
+
 def test_held_out_rows_are_stratified():
     y = np.repeat([0, 1, 2], [200, 90, 10])
     train, held = hold_out(len(y), 0.2, y, seed=0)
