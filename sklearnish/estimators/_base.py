@@ -26,7 +26,7 @@ from sklearnish.estimators._building import (
 )
 from sklearnish.estimators._inputs import to_dataset
 from sklearnish.estimators._isolated import train_in_child
-from sklearnish.estimators._params import NestedParams, check_callbacks, check_optimizer
+from sklearnish.estimators._params import NestedParams, check_callbacks, check_dir, check_optimizer
 from sklearnish.estimators._predicting import batch_rows
 from sklearnish.estimators._resuming import check_can_resume, checkpoints_of
 from sklearnish.estimators._rows import (
@@ -155,6 +155,7 @@ class TorchEstimator(NestedParams, AnswerMixin, BaseEstimator, metaclass=ABCMeta
             On Ctrl-C; the estimator then holds the last complete epoch, if there is one.
         """
         resume = self.warm_start and hasattr(self, "net_")
+        check_dir(self.checkpoint_dir)
         check_can_resume(self)
         self._check_params(fresh=not resume)
         if X_val is None and (y_val is not None or sample_weight_val is not None):

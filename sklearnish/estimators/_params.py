@@ -5,7 +5,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from torch import nn
 
 from sklearnish.data._transforms import PerBatch
@@ -74,6 +74,16 @@ def check_optimizer(optimizer: Any) -> None:
             f"optimizer={factory.__name__} is not supported: it needs a closure that computes the "
             "loss again, several times a step. Use 'adam', 'adamw', 'sgd' or another optimizer."
         )
+
+
+def check_dir(folder: Any) -> None:
+    """Refuse what names no folder; an empty text would stand for the current one."""
+    if isinstance(folder, str | os.PathLike | None) and folder != "":
+        return
+    raise InvalidParameterError(
+        f"checkpoint_dir={folder!r} names no folder. Pass the name of one (str or pathlib.Path), "
+        "such as 'checkpoints', or None to keep no checkpoints."
+    )
 
 
 def check_callbacks(callbacks: Any) -> None:

@@ -434,6 +434,14 @@ def test_a_file_is_refused(tmp_path):
         classifier(path).fit(X, Y)
 
 
+@pytest.mark.parametrize("folder", [5, "", b"checkpoints"])
+def test_what_names_no_folder_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"checkpoint_dir={folder!r} names no folder\. Pass the"):
+        classifier(folder).fit(X, Y)
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_that_became_nan_are_not_kept(tmp_path):
     params = {"optimizer": "sgd", "lr": 1e38, "module": nn.Linear(10, 3), "max_epochs": 5}
     with pytest.raises(FloatingPointError, match="step"):
