@@ -24,6 +24,7 @@ from sklearnish.training import (
     warn_of_final_activation,
     weight_dtype,
 )
+from sklearnish.training._loss import spell
 
 Known = dict[str, Any]
 """What building asks of the rows, noted so that they are not read to build the same again."""
@@ -49,13 +50,26 @@ def make_module(module: Any, params: dict[str, Any] | None, sizes: dict[str, int
     factory = MLP if module is None else module
     names = inspect.signature(factory).parameters
     check_arguments(factory, params, "module")
-    built = factory(**{name: size for name, size in sizes.items() if name in names} | params)
+    built = _call(factory, {name: n for name, n in sizes.items() if name in names} | params)
     if not isinstance(built, nn.Module):
         raise TypeError(
             f"module must be an nn.Module or a class of them; {module!r} gave "
             f"{type(built).__name__}."
         )
     return built
+
+
+def _call(factory: Any, given: dict[str, Any]) -> Any:
+    """Build a module; where it refuses its arguments, say where they come from."""
+    try:
+        return factory(**given)
+    except TypeError as error:
+        told = ", ".join(f"{key}={value!r}" for key, value in given.items()) or "no arguments"
+        raise TypeError(
+            f"module {spell(factory)} cannot be built with {told}: {error}. Give what it needs in "
+            "module_params={...}; only in_features and out_features are given to it unasked, if "
+            "its __init__ names them. Or pass a module that is built already."
+        ) from error
 
 
 def n_inputs(dataset: Dataset) -> int:

@@ -43,11 +43,24 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
             "X is a DataLoader; pass its dataset instead, loader.dataset: batches, order and "
             "workers are parameters of the estimator."
         )
+    _check_no_pair(X)
     if reset or not _is_plain(estimator, X):
         skips = reset and estimator.on_bad_rows == "skip"  # they are found later
         X = fully_checked(estimator, X, reset=reset, finite=not skips)
     _check_ndim(estimator, X.ndim, reset=reset)
     return X
+
+
+def _check_no_pair(X: Any) -> None:
+    """Refuse rows and targets in one."""
+    if not isinstance(X, tuple | list) or len(X) != 2:
+        return
+    rows, y = (tuple(getattr(x, "shape", ())) for x in X)
+    if len(rows) > 1 and rows[:1] == y[:1] and rows != y:
+        raise ValueError(
+            f"X is a pair of arrays, of shapes {rows} and {y}; wanted the rows alone. Pass the two "
+            "one by one: fit(X, y), and validation rows as fit(X, y, X_val=X_val, y_val=y_val)."
+        )
 
 
 def fully_checked(estimator: Any, X: Any, *, reset: bool, finite: bool = True) -> Any:
@@ -99,6 +112,8 @@ def to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
     if not is_lazy(X):
         return as_dataset(checked_array(estimator, X, reset=reset))
     dataset = X if isinstance(X, Dataset) else as_dataset(X)
+    if reset:
+        _check_some_columns(dataset)
     if is_frame(X):
         check_numeric(dataset)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -109,6 +124,15 @@ def to_dataset(estimator: Any, X: Any, *, reset: bool) -> Dataset:
         dataset = _fitted_columns(estimator, dataset)
     _check_ndim(estimator, dataset.ndim, reset=reset)
     return dataset
+
+
+def _check_some_columns(dataset: Dataset) -> None:
+    """Refuse rows without features, in the words of scikit-learn."""
+    if not dataset.transforms and 0 in dataset.row_shape:
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape={dataset.shape}) while a minimum of 1 is "
+            f"required: the view of {dataset.source.name} has no columns. Select at least one."
+        )
 
 
 def _check_ndim(estimator: Any, ndim: int, *, reset: bool) -> None:

@@ -207,7 +207,40 @@ def test_module_must_be_one():
         TorchClassifier(list_of).fit(X, y)
 
 
+@pytest.mark.parametrize("module", [nn.Conv2d, nn.LSTM])
+def test_arguments_that_a_module_lacks_are_told(module):
+    X, y = classification()
+    message = rf"module {module.__name__} cannot be built with no arguments: .*missing \d required"
+    with pytest.raises(TypeError, match=message + r".*module_params=\{\.\.\.\}"):
+        TorchClassifier(module).fit(X, y)
+
+
 # Inputs
+
+
+def test_rows_without_columns_are_refused():
+    X, y = classification()
+    message = r"0 feature\(s\) \(shape=\(300, 0\)\) while a minimum of 1 is required.*no columns"
+    frame = as_dataset(pd.DataFrame(X).add_prefix("x"))
+    for rows in (frame.select([]), frame[:, []], as_dataset(X)[:, []], torch.tensor(X[:, :0])):
+        with pytest.raises(ValueError, match=message):
+            TorchClassifier().fit(rows, y)
+
+
+@pytest.mark.parametrize("pair", [tuple, list])
+def test_rows_and_targets_in_one_are_refused(pair):
+    X, y = classification()
+    message = r"X is a pair of arrays, of shapes \(300, 10\) and \(300,\).*X_val=X_val, y_val=y_val"
+    with pytest.raises(ValueError, match=message):
+        TorchClassifier().fit(pair((X, y)))
+    with pytest.raises(ValueError, match=message):
+        TorchClassifier(max_epochs=1).fit(X, y, X_val=pair((X, y)))
+
+
+def test_two_rows_are_no_pair():
+    X, y = classification(classes=2)
+    clf = TorchClassifier(max_epochs=1).fit(X, y)
+    assert clf.predict(list(X[:2])).tolist() == clf.predict(X[:2]).tolist()
 
 
 def test_kinds_of_rows_agree(tmp_path):
