@@ -69,7 +69,7 @@ LONG = {"$dict": [["hidden", [1] * 10**5]]}
         (_set("$class", to="torch.nn.modules.linear:Linear"), "no estimator of sklearnish"),
         (_set("$class", to="os:system"), "trusted"),
         (_set("params", "module_params", to=HUGE), "not those of its module"),
-        (_set("params", "module_params", to=LONG), "longer than"),
+        (_set("params", "module_params", to=LONG), "values in one place"),
         (_set("params", "module", to=LINEAR), "not those of its module"),
         (
             _set("params", "module", to={"$partial": [LINEAR, {"$tuple": []}, {"$dict": []}]}),
