@@ -47,6 +47,8 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
     if reset or not _is_plain(estimator, X):
         skips = reset and estimator.on_bad_rows == "skip"  # they are found later
         X = fully_checked(estimator, X, reset=reset, finite=not skips)
+    elif hasattr(estimator, "feature_names_in_"):
+        validate_data(estimator, X, reset=False, skip_check_array=True)  # warns that X has none
     _check_ndim(estimator, X.ndim, reset=reset)
     return X
 
@@ -82,9 +84,7 @@ def _is_plain(estimator: Any, X: Any) -> bool:
     """Tell an array of numbers of the right width: the whole check takes 200 us."""
     if type(X) is not np.ndarray or X.dtype not in (np.float32, np.float64) or X.ndim < 2:
         return False
-    if X.shape[1] != estimator.n_features_in_ or hasattr(estimator, "feature_names_in_"):
-        return False
-    return X.size > 0
+    return X.shape[1] == estimator.n_features_in_ and X.size > 0
 
 
 def _first_not_finite(X: Any) -> str:
