@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearnish.data._transforms import PerBatch
+from sklearnish.persistence._partials import put_together
 from sklearnish.persistence._trust import INSTANCES, Trust, name_of
 
 _MOST_TEXT = 2**28
@@ -265,8 +266,7 @@ class Decoder:
 
     def _partial(self, body: Any) -> "partial[Any]":
         """Rebuild a functools.partial."""
-        function, args, keywords = (self.decode(part) for part in body)
-        return partial(function, *args, **keywords)
+        return put_together([self.decode(part) for part in body])
 
     def _module(self, body: dict[str, Any]) -> nn.Module:
         """Put a module together without its constructor."""
