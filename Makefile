@@ -10,7 +10,7 @@ demo: $(READY)  ## Write a Parquet dataset, fit and search over it, predict.
 	$(BIN)/python examples/quickstart.py
 
 test: $(READY)  ## Everything but the slow tests, doctests included.
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-slow: $(READY)  ## The slow tests alone.
 	$(BIN)/python -m pytest -m "slow and not bench" $(ARGS)
@@ -23,7 +23,7 @@ lint: $(READY)  ## Format, lint and types.
 faults: $(READY)  ## The fault matrix, cell by cell.
 	$(BIN)/python -m tests.faults $(ARGS)
 
-bench: $(BENCH_READY)  ## Benchmarks against peers; rewrites the tables of docs/benchmarks.md.
+bench: $(BENCH_READY)  ## Benchmarks against peers; rewrites docs/benchmark_tables.md.
 	$(BIN)/python -m tests.benchmarks --write $(ARGS)
 
 docs: $(READY)  ## HTML pages in docs/_build/html; a warning is an error.

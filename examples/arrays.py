@@ -1,6 +1,6 @@
-"""Arrays in memory: the estimators stand where scikit-learn's own would.
+"""Arrays in memory: the estimators are used like scikit-learn's own.
 
-Shows a classifier with early stopping beside scikit-learn's MLPClassifier, a regressor inside a
+Compares a classifier with early stopping with scikit-learn's MLPClassifier. Shows a regressor in a
 pipeline and a cross-validation, class probabilities, and the history of a fit.
 """
 

@@ -1,4 +1,4 @@
-"""Pictures in class folders: augmentation, and worker processes that decode.
+"""Images in class folders: augmentation, and worker processes that decode.
 
 Draws a few small JPEGs of shapes, in one position for training and anywhere for testing, and
 trains a small convolutional network with and without random shifts and flips.

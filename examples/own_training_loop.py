@@ -1,7 +1,7 @@
 """The input pipeline alone, for a PyTorch training loop of your own.
 
-``ds.batches`` gives tensors: shuffled anew in each epoch, mapped, augmented and read ahead. A seed
-fixes them all, whatever the number of workers.
+``ds.batches`` yields tensors: shuffled again in each epoch, transformed, augmented and read ahead.
+A seed fixes them all, whatever the number of workers.
 """
 
 import tempfile

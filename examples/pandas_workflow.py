@@ -1,4 +1,4 @@
-"""From a CSV file to a DataFrame with predictions, by two ways.
+"""Two ways from a CSV file to a DataFrame with predictions.
 
 First with pandas: read, encode text columns in a ColumnTransformer, fit, assign. Then without
 reading the file into memory: ``scan_csv`` converts it once into a cache that is read in batches.

@@ -1,8 +1,7 @@
 """Where does the time of a fit go? Read the report, draw it, and act on it.
 
-The same model is trained on rows that a function makes anew in every epoch, and on those rows
-written to a folder once, here a temporary one; the pictures stand beside each other in
-``pipeline_report.png``.
+The same model is trained on rows that a function computes again in every epoch, and on the same
+rows written once to a (temporary) folder. ``pipeline_report.png`` shows both plots side by side.
 """
 
 import tempfile

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from sklearnish import plotting
+from sklearnish import inspection, plotting, preprocessing
 from sklearnish._show_versions import show_versions
 from sklearnish.data import (
     Dataset,
@@ -15,7 +15,13 @@ from sklearnish.data import (
     scan_npy,
     scan_parquet,
 )
-from sklearnish.estimators import TorchClassifier, TorchRegressor
+from sklearnish.estimators import (
+    TabularClassifier,
+    TabularRegressor,
+    TorchClassifier,
+    TorchRegressor,
+    predict_to,
+)
 from sklearnish.persistence import load, save
 
 __version__ = version("sklearnish")
@@ -24,12 +30,17 @@ __all__ = [
     "DataWorkerError",
     "Dataset",
     "DatasetChangedError",
+    "TabularClassifier",
+    "TabularRegressor",
     "TorchClassifier",
     "TorchRegressor",
     "as_dataset",
+    "inspection",
     "load",
     "per_batch",
     "plotting",
+    "predict_to",
+    "preprocessing",
     "save",
     "scan_csv",
     "scan_images",

@@ -4,6 +4,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+import joblib
 import torch
 
 _PACKAGES = (
@@ -28,13 +29,15 @@ def show_versions() -> None:
     sklearnish    ...
     torch         ...
     """
-    for name, value in (_versions() | _machine()).items():
+    machine = {
+        "python": platform.python_version(),
+        "os": platform.platform(),
+        "cpus": f"{joblib.cpu_count()} usable of {os.cpu_count()}",
+        "torch threads": str(torch.get_num_threads()),
+        "gpu": _gpu(),
+    }
+    for name, value in ({name: _version(name) for name in _PACKAGES} | machine).items():
         print(f"{name:<13} {value}")
-
-
-def _versions() -> dict[str, str]:
-    """Return the installed version of each package, without importing it."""
-    return {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()}
 
 
 def _version(package: str) -> str:
@@ -43,23 +46,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _machine() -> dict[str, str]:
-    """Describe what the training would run on."""
-    return {
-        "os": platform.platform(),
-        "cpus": f"{_usable_cpus()} usable of {os.cpu_count()}",
-        "torch threads": str(torch.get_num_threads()),
-        "gpu": _gpu(),
-    }
-
-
-def _usable_cpus() -> int:
-    """Count the CPUs this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # Linux only
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _gpu() -> str:

@@ -1,4 +1,4 @@
-"""The Python blocks of the README and the tutorial run, top to bottom; the API page is whole."""
+"""Python blocks of README and tutorial run; the API page is whole; no page has long lines."""
 
 import re
 import subprocess
@@ -19,6 +19,9 @@ import numpy as np, pandas as pd, torch
 rng = np.random.default_rng(0)
 features = [f"x{i}" for i in range(4)]
 df = pd.DataFrame(rng.normal(size=(3000, 4)), columns=features)
+pd.DataFrame(
+    {"age": range(300), "town": ["Bonn", "Rome", None] * 100, "income": ["low", "high"] * 150}
+).to_csv("people.csv", index=False)
 df["label"] = np.where(df.x0 > 0, "yes", "no")
 for folder in ("train", "test"):
     Path(folder).mkdir()
@@ -34,7 +37,15 @@ def _blocks(path: str) -> str:
     return "\n".join(BLOCK.findall((ROOT / path).read_text()))
 
 
-@pytest.mark.parametrize(("path", "setup"), [("README.md", README_SETUP), ("docs/tutorial.md", "")])
+PAGES_WITH_CODE = [
+    ("README.md", README_SETUP),
+    ("docs/tutorial.md", ""),
+    ("docs/tables.md", ""),
+    ("docs/columns.md", ""),
+]
+
+
+@pytest.mark.parametrize(("path", "setup"), PAGES_WITH_CODE)
 def test_python_blocks_run(path, setup, tmp_path):
     code = _blocks(path)
     assert code, f"{path} has no ```python block"
@@ -49,6 +60,24 @@ def test_python_blocks_run(path, setup, tmp_path):
 
 def test_the_api_page_lists_every_public_name():
     listed = re.findall(r"^   ([\w.]+)$", (ROOT / "docs/api.rst").read_text(), re.MULTILINE)
-    public = {name for name in sn.__all__ if name != "plotting"}
-    public |= {f"plotting.{name}" for name in sn.plotting.__all__}
+    packages = {name: getattr(sn, name) for name in ("inspection", "plotting", "preprocessing")}
+    public = set(sn.__all__) - set(packages)
+    public |= {f"{name}.{member}" for name in packages for member in packages[name].__all__}
     assert sorted(listed) == sorted(public)
+
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_line_of_a_page_is_long_outside_of_tables(page):
+    lines = page.read_text().splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_tests_that_a_page_names_are_there(page):
+    named = set(re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", page.read_text()))
+    gone = {path for path, _ in named if not (ROOT / path).exists()}
+    assert gone == set()
+    assert [(p, name) for p, name in named if f"def {name}" not in (ROOT / p).read_text()] == []

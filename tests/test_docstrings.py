@@ -1,6 +1,7 @@
 """Every public name is documented as numpydoc wants it."""
 
 import inspect
+import pkgutil
 
 import pytest
 from numpydoc.validate import ERROR_MSGS, validate
@@ -39,13 +40,20 @@ def _public_members(cls: type) -> list[str]:
 def _documented_names() -> list[str]:
     """List the import path of every public name, and of the members of every public class."""
     paths = []
-    for name in sklearnish.__all__:
-        value = getattr(sklearnish, name)
-        if inspect.isclass(value):
-            paths += [f"sklearnish.{name}.{member}" for member in _public_members(value)]
-        if not inspect.ismodule(value):
-            paths.append(f"sklearnish.{name}")
+    for module in (sklearnish, sklearnish.preprocessing, sklearnish.inspection):
+        for name in module.__all__:
+            value = getattr(module, name)
+            path = f"{module.__name__}.{name}"
+            if inspect.isclass(value):
+                paths += [f"{path}.{member}" for member in _public_members(value)]
+            if not inspect.ismodule(value):
+                paths.append(path)
     return paths
+
+
+def _is_whole(path: str) -> bool:
+    """Tell classes and functions from members of classes."""
+    return inspect.ismodule(pkgutil.resolve_name(path.rpartition(".")[0]))
 
 
 def _faults(path: str) -> list[str]:
@@ -57,9 +65,9 @@ def test_follows_numpydoc(path):
     assert _faults(path) == []
 
 
-@pytest.mark.parametrize("path", [path for path in _documented_names() if path.count(".") == 1])
+@pytest.mark.parametrize("path", [path for path in _documented_names() if _is_whole(path)])
 def test_public_names_have_an_example(path):
-    doc = inspect.getdoc(getattr(sklearnish, path.removeprefix("sklearnish."))) or ""
+    doc = inspect.getdoc(pkgutil.resolve_name(path)) or ""
     assert "Examples\n--------\n" in doc
     assert ">>> " in doc
 

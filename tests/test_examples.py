@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-SLOW = {"grid_search_batch_size.py", "images.py"}
+QUICK = {"quickstart.py", "pandas_workflow.py"}
 
 
 def _parameter(path: Path):
-    marks = [pytest.mark.slow] if path.name in SLOW else []
+    marks = [] if path.name in QUICK else [pytest.mark.slow]
     return pytest.param(path, id=path.stem, marks=marks)
 
 

@@ -119,6 +119,28 @@ def proportional_bytes(pid):
     return anonymous_bytes(pid, "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
 
 
+PREPROCESSING = """
+import sys
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
+import sklearnish as sn
+
+print("imported", flush=True)
+sys.stdin.readline()
+ds = sn.scan_parquet(sys.argv[1], target="y")
+columns = make_column_transformer(
+    (QuantileTransformer(), [f"x{j}" for j in range(8)]),
+    remainder=make_pipeline(SimpleImputer(), StandardScaler()),
+)
+streamed = sn.preprocessing.Streamed(columns).fit(ds)
+assert streamed.n_sampled_rows_ == 262_144
+assert streamed.transform(ds).read([0, len(ds) - 1]).X.shape == (2, 128)
+print(len(ds), flush=True)
+"""
+
+
 HOLDS_80_MB = """
 import subprocess, sys
 print("imported", flush=True)
@@ -136,9 +158,9 @@ def test_the_measure_sees_the_process_and_its_children():
     assert 80 * MB <= peak < 110 * MB
 
 
-def _peak(path, n_rows, num_workers):
-    search = Watched(SEARCH, str(path), str(num_workers), measure=proportional_bytes)
-    peak, printed = search.peak_over_imports()
+def _peak(path, n_rows, num_workers, code=SEARCH):
+    watched = Watched(code, str(path), str(num_workers), measure=proportional_bytes)
+    peak, printed = watched.peak_over_imports()
     assert printed == f"{n_rows}\n"
     return peak
 
@@ -163,3 +185,15 @@ def test_search_in_worker_processes(folder):
     peak = _peak(folder, N_FILES * ROWS_PER_FILE, num_workers=2)
     print(f"peak over imports: {peak / MB:.0f} MB with two workers")
     assert peak <= CAP + 2 * PER_WORKER
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_preprocessing_of_files_four_times_the_cap(folder):
+    n_rows = N_FILES * ROWS_PER_FILE
+    quarter = _peak(folder / "0.parquet", ROWS_PER_FILE, 0, PREPROCESSING)
+    whole = _peak(folder, n_rows, 0, PREPROCESSING)
+    print(f"peak over imports: {quarter / MB:.0f} MB, {whole / MB:.0f} MB with four times the rows")
+    assert whole <= CAP
+    assert whole - quarter <= BYTES_PER_ROW * (n_rows - ROWS_PER_FILE)

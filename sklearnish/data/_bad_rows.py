@@ -11,12 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sklearnish.data._batch import Batch, Features, n_rows
-from sklearnish.data._dataset import Dataset
-from sklearnish.data._loader import Loader
-from sklearnish.data._readers import Fetched, Reader, cost_of
-from sklearnish.data._samplers import Fetch
-from sklearnish.data._source import BadRowsError, IntArray
+from sklearnish.data._errors import BadRowsError
+from sklearnish.data._loading.prepare import prepare_loader
+from sklearnish.data._order.samplers import Fetch
+from sklearnish.data._reading.clock import Times
+from sklearnish.data._reading.reader import EvaluationReader, Fetched
+from sklearnish.data._source import IntArray
+from sklearnish.data._tensors.batch import Batch, Features, n_rows
+from sklearnish.data._views.view import View
 
 _BATCH = 2**16
 """Rows whose answers are collected at once."""
@@ -25,13 +27,13 @@ _LISTED = 1000
 """Entries of the list of rows that were left out."""
 
 
-def find_bad_rows(dataset: Dataset, **pipeline: Any) -> IntArray:
+def find_bad_rows(dataset: View, **pipeline: Any) -> IntArray:
     """Read all rows once, and find those that are damaged, NaN or infinite.
 
     Parameters
     ----------
-    dataset : Dataset
-        Any view.
+    dataset : View
+        Any.
     **pipeline
         Options of the Loader, such as ``num_workers``.
 
@@ -42,12 +44,12 @@ def find_bad_rows(dataset: Dataset, **pipeline: Any) -> IntArray:
     """
     rows = dataset.without_target()
     options = pipeline | {"sampler": "sequential", "finite": False, "reader": _Checker}
-    with Loader(rows, batch_size=_BATCH, **options) as loader:
+    with prepare_loader(rows, batch_size=_BATCH, **options) as loader:
         bad = [batch.X.numpy() for batch in loader if isinstance(batch.X, Tensor)]
     return np.flatnonzero(np.concatenate(bad))
 
 
-def name_rows(dataset: Dataset, positions: IntArray) -> tuple[str, ...]:
+def name_rows(dataset: View, positions: IntArray) -> tuple[str, ...]:
     """Name rows by file and number, neighbours together; the first thousand such names."""
     rows = np.unique(dataset.rows[positions])
     starts = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
@@ -61,7 +63,7 @@ def name_rows(dataset: Dataset, positions: IntArray) -> tuple[str, ...]:
     return (*names, f"... and {more} more") if more else tuple(names)
 
 
-class _Checker(Reader):
+class _Checker(EvaluationReader):
     """Reads like a Reader, but answers for each row whether it is bad."""
 
     def __getitem__(self, fetch: Fetch) -> Fetched:
@@ -70,16 +72,16 @@ class _Checker(Reader):
         while not bad.all():
             good = np.flatnonzero(~bad)
             try:
-                batch, cost = super().__getitem__(fetch._replace(positions=fetch.positions[good]))
+                read = super().__getitem__(fetch._replace(positions=fetch.positions[good]))
             except BadRowsError as error:
                 found = np.isin(self._dataset.rows[fetch.positions], np.asarray(error.rows))
                 if not found[good].any():
                     raise
                 bad |= found
                 continue
-            bad[good] = _not_finite(batch.X)
-            return Fetched(Batch(torch.from_numpy(bad)), cost)
-        return Fetched(Batch(torch.from_numpy(bad)), cost_of())
+            bad[good] = _not_finite(read.batch.X)
+            return read._replace(batch=Batch(torch.from_numpy(bad)))
+        return Fetched.here(Batch(torch.from_numpy(bad)), Times())
 
     def complete(self, pair: tuple[Fetch, Fetched]) -> tuple[Fetch, Fetched]:
         """Leave answers as they are: no labels go with them."""

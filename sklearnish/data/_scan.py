@@ -1,86 +1,30 @@
-"""From a path or an object to a Dataset."""
+"""From paths to a Dataset."""
 
 import glob
 import os
 import pathlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from os import PathLike
 from typing import Any
 
 import narwhals as nw
-import torch
 
-from sklearnish.data._columns import column_names
+from sklearnish.data._as_dataset import Columns, view_of
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._files import path_text
-from sklearnish.data._source import Source
-from sklearnish.data._sources.arrays import ArraySource
-from sklearnish.data._sources.csv import CsvSource
-from sklearnish.data._sources.frames import FrameSource, is_frame
-from sklearnish.data._sources.images import images_from_paths, images_in_folder, images_in_tar
-from sklearnish.data._sources.npy import NpySource
-from sklearnish.data._sources.parquet import ParquetSource
-from sklearnish.data._sources.torch_datasets import TorchDatasetSource
+from sklearnish.data._files.paths import path_text
+from sklearnish.data._sources.csv.source import CsvSource
+from sklearnish.data._sources.frames import is_frame
+from sklearnish.data._sources.images.source import (
+    images_from_paths,
+    images_in_folder,
+    images_in_tar,
+)
+from sklearnish.data._sources.npy.source import NpySource
+from sklearnish.data._sources.parquet.source import ParquetSource
 
 Path = str | PathLike[str]
 Paths = Path | Sequence[Path]
-Columns = str | Sequence[str] | None
 Size = int | Sequence[int] | None
-
-
-def as_dataset(
-    X: Any,
-    y: Any = None,
-    *,
-    sample_weight: Any = None,
-    collate_fn: Callable[..., Any] | None = None,
-) -> Dataset:
-    """Make a Dataset of something in memory or of a torch Dataset.
-
-    Parameters
-    ----------
-    X : array-like, sparse matrix, torch.Tensor, DataFrame, torch Dataset or Dataset
-        Arrays of any rank, pandas or polars DataFrames, Arrow tables; or any map-style torch
-        ``Dataset`` of ``(x, y)`` pairs. Nothing is copied but lists.
-    y : array-like of shape (n_rows,) or (n_rows, n_targets), default=None
-        Labels.
-    sample_weight : array-like of shape (n_rows,), default=None
-        Weights of the rows.
-    collate_fn : callable, default=None
-        For a torch ``Dataset``: makes ``(X, y)`` of a list of pairs, as a ``DataLoader``'s does.
-        It sees any chunk of rows, so what it pads must be padded to a fixed length.
-
-    Returns
-    -------
-    Dataset
-        A view of all rows.
-
-    Raises
-    ------
-    ValueError
-        If lengths differ or X is not made of numbers.
-    TypeError
-        If X is a torch ``IterableDataset``, whose rows have no numbers to be asked by.
-
-    Examples
-    --------
-    >>> import sklearnish as sn
-    >>> sn.as_dataset([[1.0, 2.0], [3.0, 4.0]], y=["a", "b"]).target
-    array(['a', 'b'], dtype='<U1')
-    """
-    dataset = X if isinstance(X, Dataset) else _dataset_of(X, collate_fn)
-    if y is not None:
-        dataset = dataset.with_target(y)
-    return dataset if sample_weight is None else dataset.with_weight(sample_weight)
-
-
-def _dataset_of(X: Any, collate_fn: Callable[..., Any] | None) -> Dataset:
-    """Wrap an object in the source of its kind."""
-    if isinstance(X, torch.utils.data.Dataset):
-        return _view(TorchDatasetSource(X, collate_fn))
-    if is_frame(X):
-        return _view(FrameSource(X))
-    return _view(ArraySource(X))
 
 
 def scan_parquet(
@@ -91,18 +35,20 @@ def scan_parquet(
     Parameters
     ----------
     paths : path-like or sequence of path-like
-        Files, globs (``"train/*.parquet"``) or folders; many files are one table.
+        Files, globs (``"train/*.parquet"``) or folders; many files are one table. Folders
+        named ``year=2020`` below a folder or glob are columns too: integers, or text.
     target : str or sequence of str, default=None
         Column, or columns, of the labels.
     weight : str, default=None
         Column of the row weights.
     columns : sequence of str, default=None
-        Feature columns; all but target and weight by default.
+        Feature columns; all but target and weight by default. Other columns may then differ
+        between files.
 
     Returns
     -------
     Dataset
-        A view of all rows; row groups are what is read together.
+        A view of all rows; whole row groups are read together.
 
     Raises
     ------
@@ -111,9 +57,11 @@ def scan_parquet(
     TypeError
         If `target`, `weight` or `columns` are not names, or `paths` is a DataFrame.
     ValueError
-        If a file is empty, damaged or not Parquet, files differ in their columns, a file claims
-        more rows per byte than the environment variable ``SKLEARNISH_MAX_ROWS_PER_BYTE`` allows
-        (100,000 by default), or a column does not exist.
+        If a file is empty, damaged, encrypted or not Parquet, files differ in their columns, a
+        file claims more rows per byte than the environment variable
+        ``SKLEARNISH_MAX_ROWS_PER_BYTE`` allows (100,000 by default), or a column does not exist.
+    OSError
+        If a file cannot be opened or read at the moment.
 
     Examples
     --------
@@ -128,7 +76,7 @@ def scan_parquet(
     ((2, 2), ('a', 'b'))
     """
     _check_given(paths, target, weight, columns)
-    return _view(ParquetSource(paths), target, weight, columns)
+    return view_of(ParquetSource(paths, _asked(target, weight, columns)), target, weight, columns)
 
 
 def scan_csv(
@@ -141,14 +89,15 @@ def scan_csv(
 ) -> Dataset:
     r"""Make a Dataset of CSV files, converted once into the cache folder.
 
-    The conversion streams, so memory stays flat; it is used again for as long as the files are
-    unchanged. Types are found over the whole file. The cache folder is the user's, or that of
-    the environment variable ``SKLEARNISH_CACHE``.
+    The conversion streams, so memory stays flat; the converted copy is reused as long as the
+    files are unchanged. Column types are found over the whole file. The environment variable
+    ``SKLEARNISH_CACHE`` sets the cache folder, by default that of the user.
 
     Parameters
     ----------
     paths : path-like or sequence of path-like
-        Files (plain, gzip, bz2, zstd or lz4), globs or folders; many files are one table.
+        Files, globs or folders; many files are one table. Files may be compressed (gzip, bz2, xz,
+        zstd, lz4, or a zip of one file), which is recognised by their first bytes.
     target : str or sequence of str, default=None
         Column, or columns, of the labels.
     weight : str, default=None
@@ -157,8 +106,9 @@ def scan_csv(
         Feature columns; all but target and weight by default.
     **read_csv
         The usual keywords of :func:`pandas.read_csv`: ``sep``, ``header``, ``names``,
-        ``usecols``, ``dtype``, ``na_values``, ``skiprows``, ``encoding`` and others; an error
-        lists them.
+        ``usecols``, ``dtype``, ``na_values``, ``decimal``, ``thousands``, ``skiprows``,
+        ``encoding`` and others; an error lists them. Columns of ``parse_dates`` must be written
+        as 2001-12-31 or 2001-12-31 23:59:59.
 
     Returns
     -------
@@ -173,10 +123,11 @@ def scan_csv(
         If a keyword is not supported, `target`, `weight` or `columns` are not names, or `paths`
         is a DataFrame.
     ValueError
-        If a file is empty, headers differ, a row has too few or too many fields, is longer than
-        the environment variable ``SKLEARNISH_MAX_ROW_BYTES`` allows (2**28 by default), a packed
-        file unpacks to more than ``SKLEARNISH_MAX_UNPACKED`` (1000) times its size, or a column
-        does not exist.
+        If a file is empty, has no rows, is of another kind or has another separator, headers
+        differ, a quote is not closed, a column of ``parse_dates`` holds anything but dates, a row
+        has too few or too many fields, is longer than the environment variable
+        ``SKLEARNISH_MAX_ROW_BYTES`` allows (2**28 by default), a compressed file unpacks to more
+        than ``SKLEARNISH_MAX_UNPACKED`` (1000) times its size, or a column does not exist.
 
     Examples
     --------
@@ -188,11 +139,11 @@ def scan_csv(
     {'a': 'int64', 'b': 'float64'}
     """
     _check_given(paths, target, weight, columns)  # before the conversion, which may take long
-    return _view(CsvSource(paths, **read_csv), target, weight, columns)
+    return view_of(CsvSource(paths, **read_csv), target, weight, columns)
 
 
 def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
-    """Make a Dataset of .npy files, which are memory-mapped.
+    """Make a Dataset of .npy files; rows are read when they are needed.
 
     Parameters
     ----------
@@ -200,7 +151,7 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
         Files, globs or folders of arrays of shape (n_rows, ...); several are stacked along
         their rows.
     target : path-like, sequence of path-like or ndarray, default=None
-        Labels: likewise in files, or an array of one value per row.
+        Labels: in .npy files too, or an array of one value per row.
 
     Returns
     -------
@@ -215,7 +166,7 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
         If a file is empty, truncated, not in the .npy format, holds Python objects, or files
         differ in the shape of their rows.
     TypeError
-        If `paths` are no paths, or `target` is neither paths nor an array.
+        If `paths` is not a path or a list of paths, or `target` is neither paths nor an array.
 
     Examples
     --------
@@ -228,15 +179,15 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
     (10, 3)
     """
     _check_given(paths)
-    return _view(NpySource(paths, target))
+    return view_of(NpySource(paths, target))
 
 
 def scan_images(
     paths: Paths, *, labels: Any = None, size: Size = None, root: Path | None = None
 ) -> Dataset:
-    """Make a Dataset of pictures; they are decoded when they are read.
+    """Scan images as a Dataset; they are decoded when they are read.
 
-    Rows are pictures in RGB, uint8 of shape (3, height, width), turned upright by their EXIF
+    Rows are images in RGB, uint8 of shape (3, height, width), turned upright by their EXIF
     orientation. Needs ``pip install "sklearnish[images]"``.
 
     Parameters
@@ -244,32 +195,53 @@ def scan_images(
     paths : path-like or sequence of path-like
         A folder of class folders, an uncompressed tar of such folders (read by offset, never
         extracted), or a list of JPEG, PNG or WEBP files.
-    labels : array-like of shape (n_images,), default=None
-        Labels of a list of files. Those of a folder or tar are the names of its folders.
+    labels : array-like of shape (n_images,) or callable, default=None
+        One label per image, in the order of the list or of ``ds.column("path")``; or a
+        function that is given the path (a :class:`pathlib.PurePath`) and returns the label:
+        ``labels=lambda path: path.parent.name``. By default the label of an image in a folder
+        or tar is its class folder (see Notes), and a list of files has no labels.
     size : int or (int, int), default=None
-        Side, or height and width, to which pictures are resized; None if all have one size.
+        Side, or height and width, to which images are resized; None if all have one size.
     root : path-like, default=None
-        Folder that the paths of a list are relative to and may not lead out of: for lists that
-        came with the pictures.
+        For a tar, the folder in it to read: ``scan_images("pets.tar", root="train")``. For a list,
+        the folder that its paths are relative to and must not lead out of; use it for lists that
+        you did not write.
 
     Returns
     -------
     Dataset
-        A view of all pictures.
+        A view of all images. ``ds.column("path")`` has the path of each: relative to the folder
+        or the root, as a member of the tar, or absolute for a list without `root`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder or file, or none was given.
     ValueError
-        If there are no pictures, sizes differ and `size` is None, a path leads out of `root`,
-        a picture has more pixels than the environment variable ``SKLEARNISH_MAX_PIXELS``
-        allows (89,478,485 by default), a tar more members than ``SKLEARNISH_MAX_MEMBERS``
-        (20 million), or a picture cannot be decoded; the message names it.
+        If there are no images, a folder holds images of another format (GIF, TIFF, HEIC and
+        others), the class folders are named like the parts of a split, sizes differ and `size` is
+        None, a path leads out of `root`, an image has more pixels than the environment variable
+        ``SKLEARNISH_MAX_PIXELS`` allows (89,478,485 by default), a tar more members than
+        ``SKLEARNISH_MAX_MEMBERS`` (20 million), or an image cannot be decoded; the message names
+        it.
     TypeError
-        If `paths` are no paths.
+        If `paths` is not a path or a list of paths.
     ImportError
         If Pillow is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If a folder or tar holds files that are not read; it counts them, and names a few.
+
+    Notes
+    -----
+    A folder and a tar of it are read in the same way. The class folders are the first level
+    with more than one folder, so that ``pets/cat/1.png`` and ``pets/dog/big/2.png`` are a "cat"
+    and a "dog", whether pets or pets.tar is scanned. Links to folders are followed. What is hidden
+    (its name begins with ".", or is "__MACOSX"), an image in no class folder, and files of other
+    kinds are left out. If the class folders are "train" and "test", or the like, with folders in
+    them, scan one of them, or pass `labels`.
 
     Examples
     --------
@@ -286,15 +258,18 @@ def scan_images(
     """
     _check_given(paths)
     if not isinstance(paths, str | PathLike):
-        return _view(images_from_paths(paths, labels, size, root))
-    if labels is not None:
-        raise ValueError("labels go with a list of files; a folder or tar names its own.")
-    if root is not None:
-        raise ValueError("root goes with a list of files, which are looked for in it.")
+        return view_of(images_from_paths(paths, labels, size, root))
     path = pathlib.Path(path_text(paths)).expanduser()
     if not path.exists():
         raise FileNotFoundError(_no_pictures(paths))
-    return _view(images_in_folder(paths, size) if path.is_dir() else images_in_tar(paths, size))
+    if not path.is_dir():
+        return view_of(images_in_tar(paths, size, labels, root))
+    if root is not None:
+        raise ValueError(
+            "root is for a tar or a list of files. For a folder, scan the subfolder: "
+            f"scan_images({str(path / path_text(root))!r})."
+        )
+    return view_of(images_in_folder(paths, size, labels))
 
 
 def _no_pictures(path: Path) -> str:
@@ -311,20 +286,20 @@ def _check_given(paths: Any, target: Any = None, weight: Any = None, columns: An
     """Refuse data in the place of a path, and values in the place of names."""
     if is_frame(paths):
         raise TypeError(
-            f"expected a path or a list of paths, got {type(paths).__name__}. What is in memory "
-            "is passed to fit as it is, or made a Dataset by sn.as_dataset."
+            f"expected a path or a list of paths, got {type(paths).__name__}. Pass data in memory "
+            "to fit as it is, or make it a Dataset with sn.as_dataset."
         )
     if not isinstance(paths, str | PathLike | Iterable):
         raise TypeError(f"expected a path or a list of paths, got {type(paths).__name__}.")
     if not _are_names(target):
         raise TypeError(
             f"target takes the name of a column or a list of names, got {type(target).__name__}. "
-            "Labels of your own go into the Dataset's with_target, or into the y of fit."
+            "Pass labels of your own to the Dataset's with_target, or as y to fit."
         )
     if not (weight is None or isinstance(weight, str)):
         raise TypeError(
-            f"weight takes the name of a column, got {type(weight).__name__}. Weights of your "
-            "own go into the Dataset's with_weight, or into the sample_weight of fit."
+            f"weight takes the name of a column, got {type(weight).__name__}. Pass weights of "
+            "your own to the Dataset's with_weight, or as sample_weight to fit."
         )
     if not _are_names(columns):
         raise TypeError(f"columns takes a list of names, got {type(columns).__name__}.")
@@ -338,26 +313,9 @@ def _are_names(given: Any) -> bool:
     return several and all(isinstance(name, str) for name in given)
 
 
-def _view(
-    source: Source, target: Columns = None, weight: str | None = None, columns: Columns = None
-) -> Dataset:
-    """Give the columns of a source their roles; a list of one target is that target."""
-    if not source.tabular and target is None:
-        target = "y" if "y" in source.schema else None
-    if source.n_rows == 0:
-        raise ValueError(f"{source.name} has 0 rows; at least one is needed.")
-    targets = () if target is None else (target,) if isinstance(target, str) else tuple(target)
-    roles = column_names(source, [*targets, *([] if weight is None else [weight])])
-    if columns is not None:
-        names = column_names(source, [columns] if isinstance(columns, str) else columns)
-    else:
-        names = tuple(name for name in source.schema if name not in roles)
-    if not names:
-        raise ValueError(f"{source.name} has no feature columns beside {roles}.")
-    return Dataset(
-        source,
-        range(source.n_rows),
-        names if source.tabular else None,
-        _target=(targets[0] if len(targets) == 1 else targets) or None,
-        _weight=weight,
-    )
+def _asked(target: Columns, weight: str | None, columns: Columns) -> set[str] | None:
+    """List the columns that are asked for by name; None if all are."""
+    if columns is None:
+        return None
+    given = [names for names in (target, weight, columns) if names is not None]
+    return {name for names in given for name in ([names] if isinstance(names, str) else names)}

@@ -1,4 +1,4 @@
-"""What a storage format must answer.
+"""The interface of a storage format.
 
 A *source* is a table of ``n_rows`` rows whose named fields are described by its *schema*.
 Rows are asked for by number; a field of one value per row is a *column*, a field of an array
@@ -9,6 +9,7 @@ rows that are cheap to read together (the row groups of a Parquet file).
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,23 +19,7 @@ IntArray = npt.NDArray[np.int64]
 Column = Any
 """numpy array, torch tensor, dict of tensors, CSR matrix or Arrow chunked array of n rows."""
 
-
-class BadRowsError(ValueError):
-    """Some rows are damaged; the others can be read without them.
-
-    Attributes
-    ----------
-    rows : range or ndarray of int64
-        Their numbers.
-    """
-
-    def __init__(self, message: str, rows: "range | IntArray") -> None:
-        super().__init__(message)
-        self.rows = rows
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle with the rows."""
-        return type(self), (str(self), self.rows)
+_KINDS = {"U": "text", "S": "text", "M": "datetime"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +39,12 @@ class Field:
     dtype: str
     kind: str = "number"
     shape: tuple[int, ...] = ()
+
+    @classmethod
+    def of_numpy(cls, dtype: np.dtype[Any], shape: Sequence[int] = ()) -> "Field":
+        """Describe values of NumPy."""
+        kind = "number" if dtype.kind in "biuf" else _KINDS.get(dtype.kind, "other")
+        return cls(dtype.name, kind, tuple(shape))
 
 
 class Source(ABC):
@@ -80,12 +71,19 @@ class Source(ABC):
     uses_global_generators : bool
         Whether a read runs code of the user's that may draw random numbers; ``read`` then
         takes ``seeds``, one for each row.
-    writable : bool
-        Whether rows may be changed in place without a trace in what the object pickles to.
+    by_numbers : bool
+        Whether rows on disk are known by their numbers, not by file and time: they may be
+        changed in place without a trace, or lie in a temporary file.
+    makes_labels : bool
+        Whether the user's code makes a row and its label in one call, and may draw both at random.
     work : str
         What a read consists of, for the report.
     row_seconds : float
         Seconds that a row takes at least where that is known to be long, 0 elsewhere.
+    left_out : dict of str to str
+        Columns that some files have, and why they are not in the schema.
+    functions : tuple of Function
+        The user's functions that rows pass through before they come out.
     """
 
     name: str
@@ -95,9 +93,12 @@ class Source(ABC):
     in_memory: bool = False
     tabular: bool = True
     uses_global_generators: bool = False
-    writable: bool = False
+    by_numbers: bool = False
+    makes_labels: bool = False
     work: str = "reading"
     row_seconds: float = 0.0
+    left_out: Mapping[str, str] = MappingProxyType({})
+    functions: tuple[Any, ...] = ()
 
     @abstractmethod
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
@@ -128,6 +129,15 @@ class Source(ABC):
         """Return all values of one field if they are known without reading rows, else None."""
         return None
 
+    def stored(self, column: str) -> "Source":
+        """Return the source in which a column is stored: this one, or one that it reads."""
+        return self
+
+    @property
+    def draws_labels(self) -> bool:
+        """Whether the label of a row differs from one reading to the next."""
+        return False
+
     def finer(self, rows: int) -> "Source | None":
         """Return this source in blocks of at most so many rows if that needs no copy, else None."""
         return None
@@ -138,6 +148,15 @@ class Source(ABC):
 
     def why_text(self, column: str) -> str:
         """Say which value makes text of a column that looks like numbers, "" if it does not."""
+        return ""
+
+    def identity(self) -> tuple[type, dict[str, Any]]:
+        """Return what tells these rows on disk from others; manifests have the paths in full."""
+        state: Any = self.__getstate__()
+        return type(self), {name: value for name, value in state.items() if name != "name"}
+
+    def why_missing(self, row: int, columns: Sequence[str]) -> str:
+        """Say which words of a row are read as missing, "" if none are; no columns are all."""
         return ""
 
     def check_unchanged(self) -> None:

@@ -1,6 +1,19 @@
 """Estimators that keep scikit-learn's contract."""
 
+from sklearnish.estimators._base import TorchEstimator
 from sklearnish.estimators._classifier import TorchClassifier
+from sklearnish.estimators._fitting.module import make_module
+from sklearnish.estimators._predicting.any_model import predict_to
 from sklearnish.estimators._regressor import TorchRegressor
+from sklearnish.estimators._tabular_classifier import TabularClassifier
+from sklearnish.estimators._tabular_regressor import TabularRegressor
 
-__all__ = ["TorchClassifier", "TorchRegressor"]
+__all__ = [
+    "TabularClassifier",
+    "TabularRegressor",
+    "TorchClassifier",
+    "TorchEstimator",
+    "TorchRegressor",
+    "make_module",
+    "predict_to",
+]

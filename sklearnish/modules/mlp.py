@@ -14,7 +14,7 @@ NARROWEST, WIDEST = 128, 512
 class MLP(nn.Module):
     """Multilayer perceptron whose first step is to standardise its inputs.
 
-    Columns of zeros and ones are left as they are. The scaling is part of the module (two
+    Columns of zeros and ones are left as they are. The scaling is part of the module (its
     buffers), so that it is saved, moved and cast with the weights. Rows of more than one
     dimension are flattened; whole numbers are cast to the dtype of the weights.
 
@@ -35,6 +35,10 @@ class MLP(nn.Module):
     ----------
     mean, scale : Tensor of shape (in_features,)
         What is subtracted from the inputs, and by what they are divided then.
+    mean_rest : Tensor of shape (in_features,)
+        What the dtype of the weights rounds off `mean`; subtracted from inputs in float64.
+    wide : Tensor of shape ()
+        Whether estimators hand over inputs in float64, since float32 would round them by much.
 
     Examples
     --------
@@ -45,8 +49,13 @@ class MLP(nn.Module):
     torch.Size([5, 3])
     """
 
+    casts_inputs = True
+    """Inputs come as they were read: what is float64 is centred before it is rounded."""
+
     mean: Tensor
     scale: Tensor
+    mean_rest: Tensor
+    wide: Tensor
 
     def __init__(
         self,
@@ -59,6 +68,8 @@ class MLP(nn.Module):
         _check_dropout(dropout)
         self.register_buffer("mean", torch.zeros(in_features))
         self.register_buffer("scale", torch.ones(in_features))
+        self.register_buffer("mean_rest", torch.zeros(in_features))
+        self.register_buffer("wide", torch.zeros((), dtype=torch.bool))
         widths = [in_features, *_widths(hidden, in_features + out_features)]
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(widths):
@@ -67,7 +78,7 @@ class MLP(nn.Module):
                 layers.append(nn.Dropout(float(dropout)))
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
 
-    def set_input_scaling(self, mean: Tensor, scale: Tensor) -> None:
+    def set_input_scaling(self, mean: Tensor, scale: Tensor, *, wide: bool = False) -> None:
         """Take over the statistics of the training rows.
 
         Parameters
@@ -76,9 +87,14 @@ class MLP(nn.Module):
             Mean of each input.
         scale : Tensor of shape (in_features,)
             Standard deviation of each input, 1 where it is constant.
+        wide : bool, default=False
+            Whether inputs will come in float64, to be centred before they are rounded.
         """
-        self.mean.copy_(mean.reshape(-1))
+        mean = mean.reshape(-1)
+        self.mean.copy_(mean)
         self.scale.copy_(scale.reshape(-1))
+        self.mean_rest.copy_(mean.double() - self.mean.double().to(mean.device))
+        self.wide.fill_(wide)
 
     def forward(self, X: Tensor) -> Tensor:
         """Compute the outputs of a batch.
@@ -95,8 +111,20 @@ class MLP(nn.Module):
         """
         if X.ndim > 2:
             X = X.flatten(1)
-        outputs: Tensor = self.layers((X.to(self.mean.dtype) - self.mean) / self.scale)
+        if X.dtype == torch.float64 != self.mean.dtype:
+            centred = (X - self.mean.double() - self.mean_rest.double()).to(self.mean.dtype)
+        else:
+            centred = X.to(self.mean.dtype) - self.mean
+        outputs: Tensor = self.layers(centred / self.scale)
         return outputs
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Take weights, also those that were saved before there were all of the buffers."""
+        for name in ("mean_rest", "wide"):
+            state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(getattr(self, name)))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _widths(hidden: Any, features: int) -> tuple[int, ...]:
@@ -108,7 +136,7 @@ def _widths(hidden: Any, features: int) -> tuple[int, ...]:
     widths = tuple(hidden) if is_list else (hidden,)
     if not all(_is_width(width) for width in widths):
         raise ValueError(
-            f"hidden={hidden!r} must be a whole number of at least 1, a sequence of them (one a "
+            f"hidden={hidden!r} must be an integer of at least 1, a sequence of them (one per "
             "hidden layer), or None; for example hidden=64 or hidden=(64, 32)."
         )
     return tuple(map(int, widths))

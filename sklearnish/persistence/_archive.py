@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import IO, Any
 
-from sklearnish.data._files import atomic_path
+from sklearnish.data import atomic_path
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -20,6 +20,9 @@ _LIBRARIES = ("sklearnish", "torch", "scikit-learn", "numpy")
 _MEMBERS = re.compile("|".join(map(re.escape, (MANIFEST, MODEL, TENSORS, SKOPS))))
 _MOST_JSON = 2**26
 """Bytes of JSON: parsed, they take some ten times as much memory."""
+
+_MOST_LISTS, _MOST_ITEMS = 2**20, 2**22
+"""Lists and objects of JSON, and commas: three bytes each, and many times that when parsed."""
 
 
 def write_archive(path: Any, members: dict[str, bytes]) -> None:
@@ -31,10 +34,15 @@ def write_archive(path: Any, members: dict[str, bytes]) -> None:
         "sha256": _hashes(members),
     }
     members = {MANIFEST: json.dumps(manifest, indent=1).encode(), **members}
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with atomic_path(path) as temporary:
+        write_members(temporary, members)
+
+
+def write_members(file: Any, members: dict[str, bytes]) -> None:
+    """Write a zip of stored members to a path or file; the same members give the same bytes."""
+    with zipfile.ZipFile(file, "w") as archive:
         for name, data in members.items():
-            # ZipInfo by itself has a fixed date: the same model gives the same bytes.
-            archive.writestr(zipfile.ZipInfo(name), data)
+            archive.writestr(zipfile.ZipInfo(name), data)  # which by itself has a fixed date
 
 
 def read_archive(file: IO[bytes]) -> dict[str, bytes]:
@@ -92,12 +100,22 @@ def _check_member(info: zipfile.ZipInfo, names: re.Pattern[str]) -> None:
 
 def parse_json(data: bytes, name: str) -> dict[str, Any]:
     """Parse a member that holds one JSON object."""
-    if len(data) > _MOST_JSON:
-        raise ValueError(f"its {name} has {len(data):,} bytes; the limit is {_MOST_JSON:,}.")
+    _check_json(data, name)
     parsed = json.loads(data)
     if not isinstance(parsed, dict):
         raise ValueError(f"its {name} holds no JSON object.")
     return parsed
+
+
+def _check_json(data: bytes, name: str) -> None:
+    """Refuse JSON that is long, or takes much more memory when it is parsed than it has bytes."""
+    for n, most, what in (
+        (len(data), _MOST_JSON, "bytes"),
+        (data.count(b"[") + data.count(b"{"), _MOST_LISTS, "lists and objects"),
+        (data.count(b","), _MOST_ITEMS, "items"),
+    ):
+        if n > most:
+            raise ValueError(f"its {name} has {n:,} {what}; the limit is {most:,}.")
 
 
 def objects_in(parsed: Any) -> Iterator[dict[str, Any]]:

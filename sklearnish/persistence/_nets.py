@@ -4,32 +4,35 @@ A net is built again by the functions that `fit` builds it with; the file holds 
 changed. Only modules that were passed ready-made are put together from their parts.
 """
 
-from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn import config_context
-from torch import Tensor, nn
+from torch import nn
 
-from sklearnish.estimators._base import TorchEstimator
-from sklearnish.estimators._building import make_module
-from sklearnish.persistence._trust import is_known, name_of
+from sklearnish.data import is_available
+from sklearnish.estimators import TorchEstimator, make_module
+from sklearnish.persistence._descent import bound, check_called, load_descent, longest
+from sklearnish.persistence._fields import FITTED, check_data, check_fields, check_fitted
+from sklearnish.persistence._trust import is_known, name_of, unwrapped
 from sklearnish.persistence._values import Decoder, Encoder
 from sklearnish.training import Net, seeded, weight_dtype
-from sklearnish.training._devices import is_available
 
 _FOLDERS = frozenset({"checkpoint_dir"})
 """Parameters that are not saved: a stranger's file must not say where to write."""
 
 _SETTINGS = (
     *("lr", "batch_size", "max_epochs", "optimizer", "lr_schedule", "clip_grad_norm"),
-    *("accumulate_steps", "precision", "units", "weighted", "compile", "verbose"),
+    *(
+        "accumulate_steps",
+        "average_weights",
+        "precision",
+        "units",
+        "weighted",
+        "compile",
+        "verbose",
+    ),
 )
-_STEPS = frozenset({"step", "eta", "mu", "mu_product"})
-"""States of optimizers that are one number, whatever the shape of the weight."""
-
 _FEW = 16
 """Values in one argument of a module that need no weights of their own to be believed."""
 
@@ -41,13 +44,16 @@ def describe(estimator: TorchEstimator, encoder: Encoder, where: str) -> dict[st
     """Take an estimator apart."""
     params = estimator.get_params(deep=False)
     left_out = {*params, "net_", _REQUESTS}
-    fitted = {name: value for name, value in vars(estimator).items() if name not in left_out}
+    learned = {name: value for name, value in vars(estimator).items() if name not in left_out}
+    fitted = encoder.attributes(learned, where)
+    if is_known(type(estimator)):
+        check_fitted(fitted)
     params = {name: value for name, value in params.items() if name not in _FOLDERS}
     net = vars(estimator).get("net_")
     return {
         "$class": name_of(type(estimator), where),
         "params": encoder.attributes(params, where),
-        "fitted": encoder.attributes(fitted, where),
+        "fitted": fitted,
         "requests": encoder.encode(_requests(estimator), where),
         "net": None if net is None else _describe_net(estimator, net, encoder, where),
     }
@@ -62,13 +68,26 @@ def rebuild(record: dict[str, Any], decoder: Decoder) -> TorchEstimator:
     if _FOLDERS & set(params):
         raise ValueError(f"it sets {sorted(_FOLDERS & set(params))}, which sn.save never does.")
     estimator: TorchEstimator = kind(**params)
-    estimator.__dict__.update(decoder.attributes(record["fitted"], kind))
+    estimator.__dict__.update(_fitted(estimator, record["fitted"], decoder))
     with config_context(enable_metadata_routing=True):
         for method, requests in decoder.decode(record["requests"]).items():
             getattr(estimator, f"set_{method}_request")(**requests)
     if record["net"] is not None:
         estimator.net_ = _rebuild_net(estimator, record["net"], decoder)
     return estimator
+
+
+def _fitted(estimator: TorchEstimator, nodes: dict[str, Any], decoder: Decoder) -> dict[str, Any]:
+    """Decode what a fit left; a parameter has been checked, and is not replaced by it."""
+    kind = type(estimator)
+    if taken := {*estimator.get_params(deep=False), "net_", _REQUESTS} & set(nodes):
+        raise ValueError(f"it sets {sorted(taken)} of a fitted {kind.__name__}.")
+    if is_known(kind):
+        check_fitted(nodes)
+    values = decoder.attributes(nodes, kind)
+    listed = {name: value for name, value in values.items() if name in FITTED}
+    check_fields(kind.__name__, listed, FITTED)
+    return values
 
 
 def _requests(estimator: Any) -> dict[str, dict[str, Any]]:
@@ -94,23 +113,24 @@ def _describe_net(
         state = dict(net.module_.state_dict())
         _check_that_it_fits(estimator, state)
         module = encoder.encode(state, f"{where}.module_")
+    learned = net._learned()
     return {
         "settings": {n: encoder.encode(v, f"{where}.{n}") for n, v in settings.items()},
         "module": module,
         "frozen": [n for n, p in net.module_.named_parameters() if not p.requires_grad],
         "criterion": encoder.encode(net.criterion_, f"{where}.criterion"),
-        "descent": encoder.encode(net.descent_.state_dict(), f"{where}.optimizer"),
-        "compiled": encoder.encode(_compiled(net), f"{where}.compiled"),
-        "history": encoder.encode(list(net.history), f"{where}.history"),
+        "descent": _data(encoder, learned["descent"], f"{where}.optimizer"),
+        "compiled": _data(encoder, learned["compiled"], f"{where}.compiled"),
+        "history": _data(encoder, list(net.history), f"{where}.history"),
         "device": str(net.device),
         "n_outputs": net.n_outputs_,
         "best_epoch": net.best_epoch_,
     }
 
 
-def _compiled(net: Net) -> dict[str, Any] | None:
-    """Say which shapes of batches were computed by a compiled step."""
-    return None if net.compiled_ is None else net.compiled_.state_dict()
+def _data(encoder: Encoder, value: Any, where: str) -> Any:
+    """Encode what must hold no code: it is given to functions of torch and skorch as it is."""
+    return check_data(encoder.encode(value, where), where)
 
 
 def _check_that_it_fits(estimator: TorchEstimator, state: dict[str, Any]) -> None:
@@ -129,7 +149,7 @@ def _check_that_it_fits(estimator: TorchEstimator, state: dict[str, Any]) -> Non
 def _build(estimator: TorchEstimator) -> nn.Module:
     """Build the module as `fit` did."""
     sizes = {"in_features": estimator.n_inputs_, "out_features": estimator._n_outputs()}
-    return make_module(estimator.module, estimator.module_params, sizes)
+    return make_module(*estimator._module_asked(), sizes)
 
 
 def _rebuild_net(estimator: TorchEstimator, record: dict[str, Any], decoder: Decoder) -> Net:
@@ -143,20 +163,17 @@ def _rebuild_net(estimator: TorchEstimator, record: dict[str, Any], decoder: Dec
     module.to(device)
     for name in record["frozen"]:
         module.get_parameter(name).requires_grad_(False)
-    net = estimator._net_class(
-        module,
-        decoder.decode(record["criterion"]),
-        device=device,
-        callbacks=list(estimator.callbacks or []),
-        **settings,
-    )
+    criterion = decoder.decode(record["criterion"])
+    if not isinstance(criterion, nn.Module):
+        raise ValueError(f"its criterion is a {type(criterion).__name__}, which is no module.")
+    options: dict[str, Any] = {"device": device, "callbacks": list(estimator.callbacks or [])}
+    net = estimator._net_class(module, criterion, **options, **settings)
     net.n_outputs_ = record["n_outputs"]
     net.initialize()
+    for name in ("history", "descent", "compiled"):
+        check_data(record[name], f"its {name}")
     net.history.extend(decoder.decode(record["history"]))
-    descent = decoder.decode(record["descent"])
-    if not decoder.trust.chose(_unwrapped(net.optimizer)):
-        _check_state(net.optimizer_, descent["optimizer"])
-    net.descent_.load_state_dict(net.lr_schedule, descent)
+    load_descent(net, decoder.decode(record["descent"]), decoder.trust)
     if net.compiled_ is not None:
         net.compiled_.load_state_dict(decoder.decode(record["compiled"]))
     net.best_epoch_ = record["best_epoch"]
@@ -165,32 +182,20 @@ def _rebuild_net(estimator: TorchEstimator, record: dict[str, Any], decoder: Dec
 
 
 def _checked_settings(nodes: dict[str, Any], decoder: Decoder) -> dict[str, Any]:
-    """Decode what a net is built with; what it calls must be of the kind that it expects."""
+    """Decode what a net is built with."""
     for name in nodes:
         if name not in _SETTINGS and not name.startswith("optimizer__"):
             raise ValueError(f"it sets {name!r} of a net, which sn.save never does.")
     settings = {name: decoder.decode(node) for name, node in nodes.items()}
-    schedule = torch.optim.lr_scheduler.LRScheduler
-    for name, kind in (("optimizer", torch.optim.Optimizer), ("lr_schedule", schedule)):
-        value = _unwrapped(settings[name])
-        right = isinstance(value, type) and issubclass(value, kind)
-        if not (right or value is None or isinstance(value, str) or decoder.trust.chose(value)):
-            raise ValueError(f"its {name} is {value!r}, which is no {kind.__name__}.")
+    check_called(settings, decoder.trust)
     return settings
-
-
-def _unwrapped(value: Any) -> Any:
-    """Return what a functools.partial calls in the end."""
-    while isinstance(value, partial):
-        value = value.func
-    return value
 
 
 def _rebuild_module(estimator: TorchEstimator, decoded: Any, dtype: torch.dtype) -> nn.Module:
     """Build the module and load its weights, or take one that came in parts."""
     if isinstance(decoded, nn.Module):
         return decoded
-    if estimator.module is None or is_known(_unwrapped(estimator.module)):
+    if estimator.module is None or is_known(unwrapped(estimator.module)):
         _check_size(estimator, decoded)
     module = _build(estimator)
     module.to(dtype)  # before the weights, so that none of them is rounded
@@ -200,48 +205,15 @@ def _rebuild_module(estimator: TorchEstimator, decoded: Any, dtype: torch.dtype)
 
 def _check_size(estimator: TorchEstimator, state: dict[str, Any]) -> None:
     """Refuse a small file that asks for a large module, before memory is taken."""
-    for value in (estimator.module_params or {}, *_bound(estimator.module)):
-        if (n := _longest(value)) > max(_FEW, len(state)):
+    for value in (estimator.module_params or {}, *bound(estimator.module)):
+        if (n := longest(value)) > max(_FEW, len(state)):
             raise ValueError(
                 f"it builds its module with {n:,} values in one place, and has {len(state):,} "
                 "weights; the limit is as many."
             )
     with torch.device("meta"):
         wanted = {k: v.shape for k, v in _build(estimator).state_dict().items()}
+    for name in {"mean_rest", "wide"} - set(state):  # an MLP of an older file lacks them
+        wanted.pop(name, None)
     if wanted != {k: v.shape for k, v in state.items()}:
         raise ValueError("its weights are not those of its module.")
-
-
-def _bound(module: Any) -> Iterator[Any]:
-    """Yield what functools.partial binds to a module's class."""
-    while isinstance(module, partial):
-        yield module.args
-        yield module.keywords
-        module = module.func
-
-
-def _longest(value: Any) -> int:
-    """Count the values of the longest container in what a module is built with."""
-    if isinstance(value, Tensor | np.ndarray):
-        return int(np.prod(value.shape))
-    if isinstance(value, Mapping):
-        return max(len(value), _longest(list(value.values())))
-    if isinstance(value, list | tuple | set | frozenset):
-        return max(len(value), *map(_longest, value), 0)
-    return 1
-
-
-def _check_state(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Refuse states of another shape than their weights: fused steps do not look at shapes."""
-    weights = [p for group in optimizer.param_groups for p in group["params"]]
-    places = [place for group in saved["param_groups"] for place in group["params"]]
-    weight_at = dict(zip(places, weights, strict=True))
-    for place, state in saved["state"].items():
-        weight = weight_at[place]
-        for name, value in state.items():
-            wanted = torch.Size() if name in _STEPS else weight.shape
-            if isinstance(value, Tensor) and value.shape != wanted:
-                raise ValueError(
-                    f"its optimizer has {name!r} of shape {tuple(value.shape)} for a weight of "
-                    f"shape {tuple(weight.shape)}."
-                )

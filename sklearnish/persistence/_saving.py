@@ -8,32 +8,26 @@ from typing import IO, Any
 import safetensors.torch
 from sklearn.base import BaseEstimator
 
-from sklearnish.persistence._archive import (
-    MODEL,
-    SKOPS,
-    TENSORS,
-    parse_json,
-    read_archive,
-    write_archive,
-)
+from sklearnish.persistence import _archive
 from sklearnish.persistence._nets import describe, rebuild
-from sklearnish.persistence._trust import Trust
+from sklearnish.persistence._stand_ins import Part
+from sklearnish.persistence._trust import Trust, rename_all, renamed
 from sklearnish.persistence._values import Decoder, Encoder
 
 
 def save(estimator: Any, path: Any) -> None:
-    """Save an estimator to a file that holds no code, fitted or not.
+    """Save an estimator, fitted or not, to a file that holds no code.
 
-    The file is a zip: parameters as JSON, weights as safetensors, and what surrounds our
-    estimators (a Pipeline, a search) as skops stores it. Nothing is pickled. `load` goes on as
-    if nothing had happened: it predicts the same to the last bit, and so does `partial_fit`.
+    The file is a zip: parameters as JSON, weights as safetensors, and scikit-learn's estimators
+    around ours (a Pipeline, a search) in the format of skops. Nothing is pickled. Predictions of
+    the loaded estimator, and further `partial_fit`, are bit-identical.
 
-    Classes and functions of your own are stored by their import path, so they have to be
-    importable; a module class is best passed as such, with its arguments in `module_params`.
+    Your own classes and functions are stored by their import path, so they have to be
+    importable. It is best to pass `module` as a class, with its arguments in `module_params`.
 
-    Of `scipy.stats`, what a ``RandomizedSearchCV`` draws from comes back if it was frozen with
-    numbers, as ``loguniform(1e-4, 1e-1)``. Loading any other distribution asks for trust, which
-    a file from a stranger must not get: SciPy runs text of the file as code.
+    Distributions of `scipy.stats` in a ``RandomizedSearchCV`` can be loaded if they were frozen
+    with numbers, as in ``loguniform(1e-4, 1e-1)``. Any other distribution must be trusted when
+    it is loaded; never do so for a file from a stranger, since SciPy runs text from it as code.
 
     Parameters
     ----------
@@ -72,22 +66,23 @@ def save(estimator: Any, path: Any) -> None:
         raise ValueError(
             f"{type(estimator).__name__} contains itself somewhere, so it cannot be saved."
         ) from error
-    write_archive(path, members)
+    _archive.write_archive(path, members)
 
 
 def _members(estimator: Any) -> dict[str, bytes]:
     """Turn an estimator into the members of the file."""
-    from sklearnish.persistence._containers import Part, take_out, to_skops
+    from sklearnish.persistence._containers import take_out
+    from sklearnish.persistence._skops import to_skops
 
     frame, ours = take_out(estimator)
     encoder = Encoder()
     records = [describe(one, encoder, type(one).__name__) for one in ours]
     members = {
-        MODEL: json.dumps({"estimators": records}).encode(),
-        TENSORS: safetensors.torch.save(encoder.tensors),
+        _archive.MODEL: json.dumps({"estimators": records}).encode(),
+        _archive.TENSORS: safetensors.torch.save(encoder.tensors),
     }
     if not isinstance(frame, Part):
-        members[SKOPS] = to_skops(frame)
+        members[_archive.SKOPS] = to_skops(frame)
     return members
 
 
@@ -142,13 +137,15 @@ def load(path: Any, trusted: Iterable[str] = ()) -> Any:
 
 def _read(file: IO[bytes], trust: Trust) -> Any:
     """Check everything, then build."""
-    from sklearnish.persistence._containers import check_skops, from_skops, put_back
+    from sklearnish.persistence._containers import put_back
+    from sklearnish.persistence._skops import check_skops, from_skops, respelt
 
-    members = read_archive(file)
-    model = parse_json(members[MODEL], MODEL)
-    frame = members.get(SKOPS)
+    members = _archive.read_archive(file)
+    model = _archive.parse_json(members[_archive.MODEL], _archive.MODEL)
+    rename_all(model)
+    frame = respelt(members[_archive.SKOPS], renamed) if _archive.SKOPS in members else None
     trust.check(model, [] if frame is None else check_skops(frame, trust))
-    decoder = Decoder(safetensors.torch.load(members[TENSORS]), trust)
+    decoder = Decoder(safetensors.torch.load(members[_archive.TENSORS]), trust)
     ours = [rebuild(record, decoder) for record in model["estimators"]]
     if frame is None:
         [estimator] = ours

@@ -1,15 +1,129 @@
-"""Which code a file may name: a fixed list, and what the user trusts."""
+"""Which code a file may name, a fixed list and what the user trusts, and how it names it.
+
+Ours is named by the package alone, so that our files may move: ``sklearnish:PerBatch`` is PerBatch,
+wherever it is defined; ``module:Class`` is what others define.
+"""
 
 import pkgutil
 from collections.abc import Iterable, Iterator
-from typing import Any
+from functools import partial
+from inspect import isabstract
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from sklearnish import estimators
+from sklearnish.data import EpochTimes, PerBatch, PipelineReport
+from sklearnish.modules import MLP, EnsembleLinear, QuantileLoss, TableModule
 from sklearnish.persistence._archive import objects_in
+from sklearnish.persistence._stand_ins import Distribution, Part, Partial
+from sklearnish.preprocessing import Column, Streamed, TableEncoder, TableLayout
+from sklearnish.training import FunctionLoss, Muon
+
+ESTIMATORS = tuple(
+    kind for kind in vars(estimators).values() if isinstance(kind, type) and not isabstract(kind)
+)
+TABLES = (TableEncoder, TableLayout, *get_args(Column))
+INSTANCES = (EpochTimes, PerBatch, PipelineReport, *TABLES)
+TRANSFORMERS = (Streamed, *TABLES)
+MODULES = (MLP, EnsembleLinear, QuantileLoss, TableModule, FunctionLoss)
+OPTIMIZERS = (Muon,)
+STAND_INS = (Distribution, Part, Partial)
+
+OURS: dict[str, type] = {
+    f"sklearnish:{kind.__name__}": kind
+    for kind in (*ESTIMATORS, Streamed, *INSTANCES, *MODULES, *OPTIMIZERS, *STAND_INS)
+}
+"""What files may name of ours. A name that was written once stays here for ever."""
+
+_WERE_IN = {
+    "Distribution": "sklearnish.persistence._distributions",
+    "EpochTimes": "sklearnish.data._report",
+    "FunctionLoss": "sklearnish.training._loss",
+    "MLP": "sklearnish.modules.mlp",
+    "Part": "sklearnish.persistence._containers",
+    "Partial": "sklearnish.persistence._partials",
+    "PerBatch": "sklearnish.data._transforms",
+    "PipelineReport": "sklearnish.data._report",
+    "TorchClassifier": "sklearnish.estimators._classifier",
+    "TorchRegressor": "sklearnish.estimators._regressor",
+}
+"""Where version 0.1 had them, which its files tell; not where they are now."""
+
+_RENAMED = {
+    f"{module}{sign}{name}": f"sklearnish{sign}{name}"
+    for name, module in _WERE_IN.items()
+    for sign in ":."
+}
+
+
+_KEYS = frozenset({"$class", "$code"})
+
+
+def spell(value: Any) -> str:
+    """Name a class or function as files do."""
+    module, name = value.__module__, value.__qualname__
+    return f"sklearnish:{name}" if str(module).startswith("sklearnish.") else f"{module}:{name}"
+
+
+def renamed(name: Any) -> Any:
+    """Return the name of today for one of version 0.1."""
+    return _RENAMED.get(name, name) if isinstance(name, str) else name
+
+
+def find(name: str) -> Any:
+    """Return what a name stands for; other modules than ours are imported."""
+    return OURS[name] if name in OURS else pkgutil.resolve_name(name)
+
+
+def path_of(name: str) -> str:
+    """Name something of ours by the module that it is in, as who imports it does."""
+    kind = OURS.get(name)
+    return name if kind is None else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def name_of(value: Any, where: str) -> str:
+    """Name a class or function for a file; refuse what another process could not import."""
+    name = getattr(value, "__qualname__", None)
+    module = getattr(value, "__module__", None)
+    if module in ("__main__", "__mp_main__"):
+        raise ValueError(
+            f"{where} is {name}, which is defined in __main__, so no other program could import "
+            "it to load the model. Move it to a file of its own and import it from there."
+        )
+    try:
+        spelt = spell(value)
+        found = find(spelt)
+    except (ValueError, ImportError, AttributeError):
+        found = None
+    if found is not value or found is None:
+        raise ValueError(
+            f"{where} is {value!r}, which cannot be imported by name, so it cannot be saved "
+            "without pickle. Define it at the top level of a module: no lambda, no local class "
+            "or function."
+        )
+    return spelt
+
+
+def dotted(name: str) -> str:
+    """Write a name as users do."""
+    return name.replace(":", ".")
+
+
+def rename_all(model: Any) -> None:
+    """Bring the names in parsed JSON up to date."""
+    for node in objects_in(model):
+        for key in _KEYS & node.keys():
+            node[key] = renamed(node[key])
+
+
+def names_in(model: Any) -> Iterator[str]:
+    """Yield the names of code anywhere in parsed JSON."""
+    for node in objects_in(model):
+        yield from (str(node[key]) for key in _KEYS & node.keys())
+
 
 _LAYERS = """
     AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d
@@ -38,39 +152,26 @@ _SCHEDULES = """
 
 def _names(owner: Any, words: str) -> frozenset[str]:
     """Name the members of a module as a file does."""
-    return frozenset(_spell(getattr(owner, word)) for word in words.split())
+    return frozenset(spell(getattr(owner, word)) for word in words.split())
 
 
-def _spell(value: Any) -> str:
-    """Name a class or function: ``package.module:Class``."""
-    return f"{value.__module__}:{value.__qualname__}"
-
-
-ESTIMATORS = _names(estimators, " ".join(estimators.__all__))
 _OF_TORCH = (
     _names(nn, _LOSSES)
     | _names(torch.optim, _OPTIMIZERS)
     | _names(torch.optim.lr_scheduler, _SCHEDULES)
 )
-TO_NAME = frozenset(name.replace(":", ".") for name in _OF_TORCH)
+TO_NAME = frozenset(dotted(name) for name in (*_OF_TORCH, spell(MLP), spell(TableModule)))
 """Classes that a search may name as users write it, though hold no instance of."""
 
-INSTANCES = frozenset(
-    {
-        "sklearnish.data._report:EpochTimes",
-        "sklearnish.data._report:PipelineReport",
-        "sklearnish.data._transforms:PerBatch",
-    }
-)
-"""Classes of ours whose instances are put together from their attributes."""
+LOSS_FUNCTIONS = _names(F, _LOSS_FUNCTIONS)
+"""Functions of torch that may be the loss of a net."""
 
 KNOWN = (
-    ESTIMATORS
-    | INSTANCES
+    frozenset(map(spell, (*ESTIMATORS, *INSTANCES, *MODULES, *OPTIMIZERS)))
     | _OF_TORCH
     | _names(nn, _LAYERS)
-    | _names(F, _LOSS_FUNCTIONS)
-    | {"inspect:_empty", "sklearnish.modules.mlp:MLP", "sklearnish.training._loss:FunctionLoss"}
+    | LOSS_FUNCTIONS
+    | {"inspect:_empty"}
 )
 
 
@@ -78,12 +179,14 @@ class Trust:
     """Finds the code that a file names, if it is on the list or the user trusts it."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
-        if isinstance(trusted, str | bytes) or not isinstance(trusted, Iterable):
-            raise TypeError(_not_names(trusted))
-        names = list(trusted)
-        if not all(isinstance(name, str) for name in names):
-            raise TypeError(_not_names(names))
-        self.names = frozenset(names)
+        listed = isinstance(trusted, Iterable) and not isinstance(trusted, str | bytes)
+        names = list(trusted) if listed else [None]
+        if not all(isinstance(name, str) for name in names):  # no way to trust whatever is asked
+            raise TypeError(
+                f"trusted={names if listed else trusted!r} must be a list of import paths, such as "
+                'trusted=["my_module.Net"]; without it, the error lists what the file asks for.'
+            )
+        self.names = frozenset(map(renamed, names))
 
     def allows(self, name: str) -> bool:
         """Say whether code may be imported."""
@@ -91,21 +194,27 @@ class Trust:
 
     def chosen(self, name: str) -> bool:
         """Say whether the user named it."""
-        return _dotted(name) in self.names
+        return dotted(name) in self.names
 
     def chose(self, value: Any) -> bool:
         """Say whether the user named this class or function."""
-        return hasattr(value, "__qualname__") and self.chosen(_spell(value))
+        return hasattr(value, "__qualname__") and self.chosen(spell(value))
+
+    def calls(self, function: Any, known: frozenset[str]) -> bool:
+        """Say whether what a partial calls in the end is known, or the user's own."""
+        function = unwrapped(function)
+        named = function if hasattr(function, "__qualname__") else type(function)
+        return spell(named) in known or self.chose(named)
 
     def find(self, name: Any) -> Any:
         """Import what a name stands for."""
         if not isinstance(name, str) or not self.allows(name):
             raise ValueError(f"it names {name!r}, which is not trusted.")
-        return pkgutil.resolve_name(name)
+        return find(name)
 
     def check(self, model: Any, others: Iterable[str] = ()) -> None:
         """Refuse a file that names other code, before any is imported; list all of it."""
-        wanted = {_dotted(name) for name in _names_in(model) if not self.allows(name)}
+        wanted = {dotted(name) for name in names_in(model) if not self.allows(name)}
         missing = sorted(wanted | set(others))
         if missing:
             raise ValueError(
@@ -114,47 +223,13 @@ class Trust:
             )
 
 
-def _not_names(trusted: Any) -> str:
-    """Say what trusted takes; there is no way to trust whatever a file asks for."""
-    return (
-        f"trusted={trusted!r} must be a list of import paths, such as "
-        'trusted=["my_module.Net"]; without it, the error lists what the file asks for.'
-    )
+def unwrapped(value: Any) -> Any:
+    """Return what a functools.partial calls in the end."""
+    while isinstance(value, partial):
+        value = value.func
+    return value
 
 
 def is_known(value: Any) -> bool:
     """Say whether a class or function is on the list."""
-    return hasattr(value, "__qualname__") and _spell(value) in KNOWN
-
-
-def name_of(value: Any, where: str) -> str:
-    """Name a class or function for a file; refuse what another process could not import."""
-    name = getattr(value, "__qualname__", None)
-    module = getattr(value, "__module__", None)
-    if module in ("__main__", "__mp_main__"):
-        raise ValueError(
-            f"{where} is {name}, which is defined in __main__, so no other program could import "
-            "it to load the model. Move it to a file of its own and import it from there."
-        )
-    try:
-        found = pkgutil.resolve_name(f"{module}:{name}")
-    except (ValueError, ImportError, AttributeError):
-        found = None
-    if found is not value or found is None:
-        raise ValueError(
-            f"{where} is {value!r}, which cannot be imported by name, so it cannot be saved "
-            "without pickle. Define it at the top level of a module: no lambda, no local class "
-            "or function."
-        )
-    return f"{module}:{name}"
-
-
-def _dotted(name: str) -> str:
-    """Write a name as users do."""
-    return name.replace(":", ".")
-
-
-def _names_in(model: Any) -> Iterator[str]:
-    """Yield the names of code anywhere in parsed JSON."""
-    for node in objects_in(model):
-        yield from (str(node[key]) for key in ("$code", "$class") if key in node)
+    return hasattr(value, "__qualname__") and spell(value) in KNOWN

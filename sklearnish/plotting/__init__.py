@@ -1,4 +1,4 @@
-"""Pictures of what was fitted, as scikit-learn's Display classes draw them."""
+"""Images of what was fitted, as scikit-learn's Display classes draw them."""
 
 from sklearnish.plotting._pipeline_report import PipelineReportDisplay
 

@@ -1,4 +1,4 @@
-"""A picture of where the time of a fit went."""
+"""An image of where the time of a fit went."""
 
 import textwrap
 from typing import TYPE_CHECKING, Any

@@ -1,43 +1,45 @@
 """Training: the one place that knows skorch."""
 
-from sklearnish.training._checkpoint import Checkpoints
+from sklearnish.training._callbacks import check_callbacks
+from sklearnish.training._checkpoints.checkpoints import Checkpoints
+from sklearnish.training._checkpoints.state import copied_modules
+from sklearnish.training._checkpoints.tree_file import Packer, Unpacker
 from sklearnish.training._checks import (
     check_probabilities,
     check_shape,
     dry_run,
     warn_of_final_activation,
 )
-from sklearnish.training._classifier_net import ClassifierNet
-from sklearnish.training._devices import autocast, resolve_device, weight_dtype
-from sklearnish.training._identity import fingerprint, fingerprint_of_rows
-from sklearnish.training._loss import check_arguments, make_criterion
-from sklearnish.training._memory import is_out_of_memory, of_same_kind
-from sklearnish.training._net import Net
-from sklearnish.training._optim import OPTIMIZERS
-from sklearnish.training._scopes import seeded, thread_count
-from sklearnish.training._statistics import input_moments, moments
-from sklearnish.training._stopping import EarlyStopping
+from sklearnish.training._epochs.stopping import EarlyStopping
+from sklearnish.training._net import ClassifierNet, Net
+from sklearnish.training._process_state import seeded, thread_count
+from sklearnish.training._step.loss import FunctionLoss, check_arguments, make_criterion, spell
+from sklearnish.training._step.muon import Muon
+from sklearnish.training._step.optimizers import OPTIMIZERS
+from sklearnish.training._step.out_of_memory import is_out_of_memory, of_same_kind
+from sklearnish.training._step.precision import weight_dtype
 
 __all__ = [
     "OPTIMIZERS",
     "Checkpoints",
     "ClassifierNet",
     "EarlyStopping",
+    "FunctionLoss",
+    "Muon",
     "Net",
-    "autocast",
+    "Packer",
+    "Unpacker",
     "check_arguments",
+    "check_callbacks",
     "check_probabilities",
     "check_shape",
+    "copied_modules",
     "dry_run",
-    "fingerprint",
-    "fingerprint_of_rows",
-    "input_moments",
     "is_out_of_memory",
     "make_criterion",
-    "moments",
     "of_same_kind",
-    "resolve_device",
     "seeded",
+    "spell",
     "thread_count",
     "warn_of_final_activation",
     "weight_dtype",

@@ -1,39 +1,50 @@
 """What can be known about a module before it is trained."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sklearnish.data._batch import Features
-from sklearnish.training._devices import autocast
-from sklearnish.training._memory import is_out_of_memory
+from sklearnish.data import Features
+from sklearnish.training._step.out_of_memory import is_out_of_memory
+from sklearnish.training._step.precision import as_taken, autocast
 
 _ALREADY = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid"}
 _TAKE_PROBABILITIES = {
     nn.NLLLoss: ("log-probabilities", "log_softmax", "CrossEntropyLoss"),
     nn.BCELoss: ("probabilities", "a sigmoid", "BCEWithLogitsLoss"),
 }
-_ENDINGS = {
-    "softmax": (nn.Softmax, nn.Softmax2d),
-    "sigmoid": (nn.Sigmoid,),
-}
+_ENDINGS = {"softmax": (nn.Softmax, nn.Softmax2d), "sigmoid": (nn.Sigmoid,)}
+
+_FIT_THEM = (
+    "Make it fit them; if its __init__ has an argument `in_features`, it is given the number of "
+    "values in a row."
+)
+
+_APART = 100
+"""How many times the training loss the first validation loss is, if the rows are not alike."""
 
 
 def dry_run(module: nn.Module, X: Features, precision: str, device: torch.device) -> Tensor:
     """Compute the outputs for a few rows in eval mode, which changes no running statistics."""
     module.eval()
-    if isinstance(X, Tensor) and X.dtype == torch.uint8:
-        X = X.to(torch.float64 if precision == "float64" else torch.float32)
+    if isinstance(X, Tensor):
+        X = as_taken(X, precision)
     with torch.no_grad(), autocast(precision, device), _explained(module, X):
         outputs = module(**X) if isinstance(X, dict) else module(X)
     if not isinstance(outputs, Tensor):
         raise ValueError(
             f"module {type(module).__name__} returned {type(outputs).__name__}; forward must "
             "return one tensor of logits or values."
+        )
+    if not outputs.is_floating_point():
+        raise ValueError(
+            f"module {type(module).__name__} returned numbers of type {outputs.dtype}, which have "
+            "no gradients (argmax returns such numbers). Return logits or values from forward: "
+            "predict takes the argmax."
         )
     return outputs
 
@@ -44,16 +55,37 @@ def _explained(module: nn.Module, X: Features) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        if type(error) not in (RuntimeError, TypeError, ValueError, IndexError):
-            raise
-        if is_out_of_memory(error):
+        plain = type(error) in (RuntimeError, TypeError, ValueError, IndexError)
+        if not plain or is_out_of_memory(error):
             raise
         rows = {"": X} if isinstance(X, Tensor) else X
         shapes = ", ".join(f"{name} {tuple(x.shape[1:])}".strip() for name, x in rows.items())
         raise type(error)(
-            f"module {type(module).__name__} fails on rows of shape {shapes}: {error}. Make it fit "
-            "them; if its __init__ names `in_features`, it is told how many values a row has."
+            f"module {type(module).__name__} fails on rows of shape {shapes}: {error}. "
+            + (_channels_last(rows.values()) or _FIT_THEM)
         ) from error
+
+
+def _channels_last(rows: Iterable[Tensor]) -> str:
+    """Say how images of height x width x channels become those that torch's layers take."""
+    shapes = [x.shape[1:] for x in rows]
+    if not any(len(s) == 3 and s[2] in (1, 3, 4) and s[0] not in (1, 3, 4) for s in shapes):
+        return ""
+    return (
+        "Rows look like images of height x width x channels, but torch's layers take channels "
+        "first. Move the axes: X.permute(0, 3, 1, 2) for a tensor, X.transpose(0, 3, 1, 2) for "
+        "an array, or ds.map_batches(lambda X: X.permute(0, 3, 1, 2))."
+    )
+
+
+def no_gradients(module: nn.Module) -> RuntimeError:
+    """Make the error for a loss from which no parameter can be learned."""
+    return RuntimeError(
+        f"The outputs of module {type(module).__name__} have no gradients, so nothing can be "
+        "learned. Does forward use torch.no_grad(), .detach(), .numpy() or argmax, or are all "
+        "parameters frozen? Return logits or values: predict needs no gradients, and takes the "
+        "argmax."
+    )
 
 
 def check_shape(module: nn.Module, outputs: Tensor, n_rows: int, wanted: int, what: str) -> None:
@@ -122,3 +154,20 @@ def _add_up_to_one(rows: Tensor, *, atol: float) -> bool:
     """Tell whether the values of each row do."""
     sums = rows.sum(1)
     return torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=atol)
+
+
+def warn_of_other_rows(history: Any) -> None:
+    """Warn after the first epoch if the validation rows look like rows of another kind."""
+    last = history[-1]
+    train, valid = last["train_loss"], last.get("valid_loss", 0.0)
+    if len(history) == 1 and 0 < _APART * train < valid:
+        warnings.warn(
+            f"The first validation loss, {valid:.3g}, is {valid / train:,.0f} times the training "
+            f"loss, {train:.3g}. Were the validation rows transformed as the training rows were? A "
+            "Pipeline does not transform X_val by itself: use Pipeline(..., "
+            'transform_input=["X_val"]) with sklearn.set_config(enable_metadata_routing=True) and '
+            "estimator.set_fit_request(X_val=True, y_val=True). Compare the scale of y_val with "
+            "that of y, too.",
+            UserWarning,
+            stacklevel=2,
+        )

@@ -1,5 +1,6 @@
 """What a benchmark found, as Markdown, and its place in the page."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -41,8 +42,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], title: str = 
 
 
 def render(result: Result, where: str) -> str:
-    bars = ["\n".join(map(str, result.bars))] if result.bars else []
-    return "\n\n".join([result.work, *result.tables, *bars, *result.notes, f"Measured by {where}"])
+    bars = ["\n".join(fill(str(bar), "  ") for bar in result.bars)] if result.bars else []
+    notes = [*result.notes, f"Measured by {where}"]
+    return "\n\n".join([fill(result.work), *result.tables, *bars, *map(fill, notes)])
+
+
+def fill(text: str, indent: str = "") -> str:
+    """Break the lines of a paragraph or an item of a list."""
+    return textwrap.fill(
+        text, 110, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def replace_section(page: str, name: str, section: str) -> str:

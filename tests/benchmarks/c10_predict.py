@@ -1,4 +1,4 @@
-"""C10: answers in the order of the rows, for arrays and Parquet, beside the best loop by hand."""
+"""Predictions in the order of the rows, for arrays and Parquet, beside the best loop by hand."""
 
 import tempfile
 import time
@@ -66,7 +66,7 @@ class Work:
                 yield loop._matrix(file.read_row_group(group, use_threads=False))
 
     def forward(self, batch_size: int) -> float:
-        """The module over rows that are ready, its answers dropped."""
+        """The module over rows that are ready, its predictions dropped."""
         module = self.clf.module_
         begun = time.perf_counter()
         with torch.inference_mode():
@@ -85,7 +85,7 @@ class Work:
         return out.numpy()
 
     def differing(self, from_file: bool) -> int:
-        """Rows whose answers are not those of the loop by hand."""
+        """Rows whose predictions are not those of the loop by hand."""
         with torch.inference_mode():
             expected = self._predict([self.X], BATCHES[0])
         found = self.clf.predict_proba(self.ds if from_file else self.X.numpy())
@@ -115,7 +115,7 @@ def run(size: str) -> Result:
             result.tables.append(_table(title, samples, n_rows))
             result.bars += _bars(title, samples, from_file)
             differing = work.differing(from_file)
-            text = f"{title}, rows whose answers differ from the loop's"
+            text = f"{title}, rows whose predictions differ from the loop's"
             result.bars.append(Bar(text, differing, str(differing), at_most=0))
     return result
 

@@ -1,4 +1,4 @@
-"""C11: memory of a fit over Parquet, as files grow: row numbers and labels, not the data."""
+"""Memory of a fit over Parquet, as files grow: row numbers and labels, not the data."""
 
 import tempfile
 import time

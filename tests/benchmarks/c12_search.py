@@ -1,4 +1,4 @@
-"""C12: a grid search over Parquet beside the fits that it is made of, and the rows it reads."""
+"""A grid search over Parquet beside the fits that it is made of, and the rows it reads."""
 
 import tempfile
 import time
@@ -93,7 +93,7 @@ def run(size: str) -> Result:
     header = ["fold", "rows to fit", "read", "in its row groups", "read by score", "in its groups"]
     return Result(
         f"{n_rows:,} x 64 float32 in Parquet, row groups of {PIECE:,}; 6 candidates, 3 folds, "
-        "one epoch, `refit=False`, beside 18 plain fits of `ds[train]`, each scored on `ds[test]`.",
+        "one epoch, `refit=False`, against 18 fits of `ds[train]`, each scored on `ds[test]`.",
         [table(header, counted, "**rows read per fold**")],
         [
             Bar("search, time of its 18 fits and scores", whole.median, str(whole), at_most=1.10),

@@ -1,4 +1,4 @@
-"""C13: one row at a time, as a service asks: 1,000 calls in turn, and from 4 threads at once."""
+"""One row at a time, as a service asks: 1,000 calls in turn, and from 4 threads at once."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ METHODS = ("predict", "predict_proba")
 
 
 def one_by_one(estimator: Any, method: str, X: Any, n_threads: int = 1) -> tuple[float, Any]:
-    """Ask for each row alone; return the seconds of a call, and the answers."""
+    """Ask for each row alone; return the seconds of a call, and the predictions."""
     ask: Callable[[Any], Any] = getattr(estimator, method)
     rows = [X[i : i + 1] for i in range(len(X))]
     begun = time.perf_counter()
@@ -74,13 +74,13 @@ def _seconds(estimator: Any, method: str, X: Any, n_threads: int) -> float:
 
 
 def _equal(clf: Any, method: str, X: Any) -> Bar:
-    """Hold the answers for one row, in turn and at once, against those for all of them."""
+    """Hold the predictions for one row, in turn and at once, against those for all of them."""
     together = getattr(clf, method)(X)
     alone, at_once = (one_by_one(clf, method, X, n)[1] for n in (1, N_THREADS))
     # A product of matrices sums in another order for another number of rows.
     close = np.isclose(alone, together, rtol=1e-5, atol=1e-6)
     differing = int((alone != at_once).sum() + (~close).sum())
-    text = f"`{method}`, answers that differ between one row, threads and all rows at once,"
+    text = f"`{method}`, predictions that differ between one row, threads and all rows at once,"
     return Bar(text, differing, str(differing), at_most=0)
 
 

@@ -1,4 +1,4 @@
-"""C1: arrays in memory; what the loop costs beside the arithmetic of a small module."""
+"""Arrays in memory; what the loop costs beside the arithmetic of a small module."""
 
 import math
 import os

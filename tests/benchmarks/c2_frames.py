@@ -1,4 +1,4 @@
-"""C2: a DataFrame of numbers and categories; what is paid for not converting it by hand."""
+"""A DataFrame of numbers and categories; what is paid for not converting it by hand."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

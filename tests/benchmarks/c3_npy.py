@@ -1,4 +1,4 @@
-"""C3: a .npy file larger than a window, shuffled, against slices of it in their order."""
+"""A .npy file larger than a window, shuffled, against slices of it in their order."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""C4: a shuffled Parquet file, as the hand-tuned loop over row groups reads it."""
+"""A shuffled Parquet file, as the hand-tuned loop over row groups reads it."""
 
 import statistics
 import tempfile
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 import sklearnish as sn
-from sklearnish.data import Loader
+from sklearnish.data import prepare_loader
 from tests.benchmarks._harness import (
     PAIRS,
     Contender,
@@ -41,6 +41,8 @@ BATCH = 1024
 # Whole multiples of both kinds of row group, so that all sides take the same number of steps.
 ROWS = {"quick": 2 * PIECE, "default": PANDAS_GROUP, "full": 4 * PANDAS_GROUP}
 EPOCHS = {"quick": 1, "default": 3, "full": 2}
+WHOLE_ROWS = {"quick": 2 * PIECE, "default": 23 * PIECE, "full": 23 * PIECE}
+"""Some 1.5 million: what a fit does beside its epoch shows."""
 OURS, LOADER, HAND = "`TorchClassifier`", "our batches, hand-written step", "hand-tuned loop"
 HF_ROWS, HF_BATCHES = "Hugging Face, shuffled `DataLoader`", "Hugging Face, `ds[batch of rows]`"
 
@@ -61,10 +63,17 @@ class Work:
         clf.fit(ds, ds.target)
         return statistics.median(epoch["dur"] for epoch in clf.history_)
 
+    def whole(self) -> float:
+        """Seconds of a whole fit, from the path to the fitted estimator."""
+        begun = time.perf_counter()
+        ds = sn.scan_parquet(self.path, target="y")
+        sn.TorchClassifier(Perceptron, batch_size=BATCH, max_epochs=1, random_state=0).fit(ds)
+        return time.perf_counter() - begun
+
     def loader(self) -> float:
         trainer = Trainer()
         ds = sn.scan_parquet(self.path, target="y")
-        with Loader(ds, batch_size=BATCH, epochs=self.epochs) as loader:
+        with prepare_loader(ds, batch_size=BATCH, epochs=self.epochs) as loader:
             epochs = (((b.X, b.y) for b in loader) for _ in range(self.epochs))
             return statistics.median([trainer.epoch(batches) for batches in epochs])
 
@@ -83,7 +92,7 @@ class Work:
     def first_batch(self) -> float:
         """Seconds from the path to the first batch."""
         begun = time.perf_counter()
-        with Loader(sn.scan_parquet(self.path, target="y"), batch_size=BATCH) as loader:
+        with prepare_loader(sn.scan_parquet(self.path, target="y"), batch_size=BATCH) as loader:
             next(iter(loader))
         return time.perf_counter() - begun
 
@@ -141,6 +150,8 @@ def run(size: str) -> Result:
             for name, group in (("groups", PIECE), ("pandas", PANDAS_GROUP)):
                 path = write_parquet(Path(folder, f"{name}.parquet"), n_rows, group)
                 _measure(result, path, group, size)
+            path = write_parquet(Path(folder, "whole.parquet"), WHOLE_ROWS[size])
+            _measure_whole(result, path, size)
         finally:
             torch.set_num_threads(threads)
     return result
@@ -172,6 +183,21 @@ def _measure(result: Result, path: Path, group: int, size: str) -> None:
         f"{hf.conversion:.1f} s. The hand-tuned loop: {hand.groups} row groups at a time, "
         f"{'stripes' if hand.stripes else 'stacked columns'}, "
         f"{'mapped' if hand.memory_map else 'read'}."
+    )
+
+
+def _measure_whole(result: Result, path: Path, size: str) -> None:
+    """Compare fits of one epoch, with all that a fit does beside it."""
+    print("  whole fits", flush=True)
+    work = Work(path, epochs=1)
+    hand = work.best_hand_loop(tune=size != "quick")
+    contenders: dict[str, Contender] = {OURS: work.whole, HAND: partial(work.by_hand, hand)}
+    samples = in_turn(contenders, 1 if size == "quick" else PAIRS)
+    title = f"whole fits of one epoch, {work.n_rows:,} rows"
+    result.tables.append(_table(title, samples, work.n_rows))
+    ratio = Ratio.of(seconds_of(samples[OURS]), seconds_of(samples[HAND]))
+    result.bars.append(
+        Bar(f"{title}, times the hand-tuned loop", ratio.median, str(ratio), at_most=1.08)
     )
 
 

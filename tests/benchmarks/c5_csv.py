@@ -1,4 +1,4 @@
-"""C5: a CSV file; the first epoch parses it and trains, later ones read what was parsed."""
+"""A CSV file; the first epoch parses it and trains, later ones read what was parsed."""
 
 import shutil
 import tempfile
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import sklearnish as sn
-from sklearnish.data._files import cache_folder
+from sklearnish.data._arrow.conversion import cache_folder
 from tests.benchmarks._harness import (
     PAIRS,
     Contender,

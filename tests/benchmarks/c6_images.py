@@ -1,4 +1,4 @@
-"""C6: JPEG pictures in folders and in a tar, decoded and resized while a light module trains."""
+"""JPEG images in folders and in a tar, decoded and resized while a light module trains."""
 
 import os
 import statistics
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 import sklearnish as sn
-from sklearnish.data import Loader
-from sklearnish.data._decode import decode
+from sklearnish.data import prepare_loader
+from sklearnish.data._sources.images.decode import decode
 from tests.benchmarks._harness import (
     Contender,
     Ratio,
@@ -107,7 +107,7 @@ class Work:
         """Seconds of an epoch within fit, from the second on, a mean over many fetches.
 
         Workers bring several fetches at once, also of the next epochs: one short epoch alone
-        would seem free, and the last ones are, whose pictures were decoded before.
+        would seem free, and the last ones are, whose images were decoded before.
         """
         ds = sn.scan_images(where, size=self.side)
         fetches = -(-len(ds) * 3 * self.side**2 // FETCH_BYTES)
@@ -125,7 +125,7 @@ class Work:
         return statistics.fmean(epoch["dur"] for epoch in clf.history_[1 : 1 + counted])
 
     def pillow(self, n: int, num_workers: int, prefetch: int | None) -> float:
-        """Seconds of an epoch over n pictures, the workers being there already."""
+        """Seconds of an epoch over n images, the workers being there already."""
         loader, trainer = self._loader(num_workers, prefetch, n), Trainer()
         trainer.epoch(loader)
         return trainer.epoch(loader)
@@ -158,7 +158,7 @@ class Work:
         """Seconds from the path to the first batch."""
         begun = time.perf_counter()
         ds = sn.scan_images(self.folder, size=self.side)
-        with Loader(ds, batch_size=BATCH) as loader:
+        with prepare_loader(ds, batch_size=BATCH) as loader:
             next(iter(loader))
         return time.perf_counter() - begun
 
@@ -234,7 +234,7 @@ def run(size: str) -> Result:
         with tempfile.TemporaryDirectory() as name, one_thread():
             folder = Path(name, "pictures")
             mean_bytes = write_pictures(folder, n)
-            title = f"{n:,} pictures of {mean_bytes / 1e3:.0f} KB, to {side} x {side}"
+            title = f"{n:,} images of {mean_bytes / 1e3:.0f} KB, to {side} x {side}"
             print(f"  {title}", flush=True)
             tar = write_tar(Path(name, "pictures.tar"), folder)
             _measure(result, title, Work(folder, tar, side), size)
@@ -273,7 +273,7 @@ def _table(title: str, samples: dict[str, list[Sample]], n: int) -> str:
         seconds = median(own, "seconds")
         figures = [f"{seconds:.2f}", f"{n / seconds:,.0f}", Ratio.of(limit, seconds_of(own))]
         rows.append([name, *figures, f"{median(own, 'cpu'):.2f}", f"{median(own, 'peak_mb'):.0f}"])
-    header = ["", "s an epoch", "pictures a second", "of the limit", "CPU s in all", "peak MB more"]
+    header = ["", "s an epoch", "images a second", "of the limit", "CPU s in all", "peak MB more"]
     return table(header, rows, f"**{title}**")
 
 

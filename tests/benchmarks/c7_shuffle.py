@@ -1,4 +1,4 @@
-"""C7: files in the order of their labels: what a model learns from them, and what mixing costs."""
+"""Files in the order of their labels: what a model learns from them, and what mixing costs."""
 
 import statistics
 import tempfile
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import sklearnish as sn
-from sklearnish.data import Loader
+from sklearnish.data import prepare_loader
 from tests.benchmarks._harness import in_turn, median, one_thread, own_caches
 from tests.benchmarks._page import Bar, Result, table
 
@@ -108,7 +108,7 @@ class Ways:
 
     def ours(self, seed: int, sampler: str = "shuffle") -> Batches:
         settings = {"batch_size": BATCH, "seed": seed, "shuffle_memory": self.memory}
-        with Loader(self.ds, sampler=sampler, **settings) as loader:
+        with prepare_loader(self.ds, sampler=sampler, **settings) as loader:
             for batch in loader:
                 yield batch.X, batch.y
 
@@ -189,7 +189,7 @@ def run(size: str) -> Result:
         one_thread(),
         warnings.catch_warnings(),
     ):
-        warnings.filterwarnings("ignore", "The rows of .* are grouped by label")
+        warnings.filterwarnings("ignore", ".* is sorted or grouped by label")
         for title, ds, task in files(Path(folder), n_rows, memory):
             print(f"  {title}", flush=True)
             _measure(result, title, Ways(ds, task, memory), task, seeds)

@@ -1,4 +1,4 @@
-"""C8: from one epoch to the next, and workers that go through a million files again and again."""
+"""From one epoch to the next, and workers that go through a million files again and again."""
 
 import multiprocessing
 import pickle
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 import sklearnish as sn
-from sklearnish.data import Loader
+from sklearnish.data import prepare_loader
 from tests.benchmarks._harness import in_turn, one_thread
 from tests.benchmarks._page import Bar, Result, table
 from tests.benchmarks._parquet import Perceptron, write_parquet
@@ -72,7 +72,9 @@ class Work:
         return statistics.median(turns)
 
     def ours(self, ds: sn.Dataset, num_workers: Any) -> list[float]:
-        with Loader(ds, batch_size=BATCH, epochs=self.epochs, num_workers=num_workers) as loader:
+        with prepare_loader(
+            ds, batch_size=BATCH, epochs=self.epochs, num_workers=num_workers
+        ) as loader:
             return self._turns(((b.X, b.y) for b in loader) for _ in range(self.epochs))
 
     def data_loader(self, num_workers: int, persistent: bool) -> list[float]:
@@ -165,7 +167,7 @@ def _measure_files(result: Result, folder: Path, n_files: int, passes: int) -> N
 
 
 def _write_files(folder: Path, n_files: int) -> None:
-    """Write small random pictures, ten of them again and again."""
+    """Write small random images, ten of them again and again."""
     rng = np.random.default_rng(0)
     for label in range(10):
         own = folder / f"class {label}"
@@ -196,7 +198,7 @@ def _add_memory(result: Result, title: str, ds: sn.Dataset, epochs: int) -> None
 def _worker_memory(ds: sn.Dataset, epochs: int) -> Iterator[list[dict[str, float]]]:
     """After each epoch, the memory of each worker."""
     # There are more epochs to come, so that no worker ends.
-    with Loader(ds, batch_size=BATCH, epochs=epochs + 3, num_workers=2) as loader:
+    with prepare_loader(ds, batch_size=BATCH, epochs=epochs + 3, num_workers=2) as loader:
         for _ in range(epochs):
             for _ in loader:
                 pass

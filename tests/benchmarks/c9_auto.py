@@ -1,4 +1,4 @@
-"""C9: `num_workers="auto"` against the best of a fixed grid, the whole fit, tuning included."""
+"""`num_workers="auto"` against the best of a fixed grid, the whole fit, tuning included."""
 
 import tempfile
 import time

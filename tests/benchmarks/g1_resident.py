@@ -1,4 +1,4 @@
-"""G1: arrays that live on the device; what a batch costs beside the step."""
+"""Arrays that live on the device; what a batch costs beside the step."""
 
 import statistics
 from collections.abc import Iterator

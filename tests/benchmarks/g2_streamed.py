@@ -1,4 +1,4 @@
-"""G2: an array of the host that does not fit the device, streamed to it."""
+"""An array of the host that does not fit the device, streamed to it."""
 
 import os
 import time
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 import sklearnish as sn
-from sklearnish.data import Loader
+from sklearnish.data import prepare_loader
 from tests.benchmarks._gpu import copy_seconds, device, fill_device, finished, not_measured, wait
 from tests.benchmarks._harness import Ratio, in_turn, median, seconds_of
 from tests.benchmarks._page import Bar, Result, table
@@ -52,7 +52,9 @@ class Work:
 
     def loader(self) -> float:
         dataset, begun = sn.as_dataset(self.X, self.y), time.perf_counter()
-        with Loader(dataset, batch_size=self.batch_size, device=device(), finite=False) as loader:
+        with prepare_loader(
+            dataset, batch_size=self.batch_size, device=device(), finite=False
+        ) as loader:
             assert sum(len(batch) for batch in loader) == len(self.X)
             wait()
         return time.perf_counter() - begun

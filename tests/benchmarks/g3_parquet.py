@@ -1,4 +1,4 @@
-"""G3: a shuffled Parquet file to the device, beside the slowest of the steps on the way."""
+"""A shuffled Parquet file to the device, beside the slowest of the steps on the way."""
 
 import os
 import statistics

@@ -1,4 +1,4 @@
-"""G4: JPEG files to a ResNet-18 in bf16; how much of the time the accelerator computes."""
+"""JPEG files to a ResNet-18 in bf16; how much of the time the accelerator computes."""
 
 import statistics
 import tempfile
@@ -152,5 +152,5 @@ def run(size: str) -> Result:
         ["`TorchClassifier`", f"{statistics.median(speeds):,.0f}", shown],
         ["the step on one batch", f"{statistics.median(limits):,.0f}", ""],
     ]
-    tables = [table(["", "pictures a second", "busy"], rows)]
+    tables = [table(["", "images a second", "busy"], rows)]
     return finished(Result(work, tables, [Bar("accelerator busy", busy, shown, at_least=0.9)]))

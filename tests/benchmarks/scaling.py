@@ -20,8 +20,8 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 import sklearnish as sn
-from sklearnish.data import Dataset, Loader
-from sklearnish.data._samplers import Order
+from sklearnish.data import Dataset, prepare_loader
+from sklearnish.data._order.samplers import Order
 from sklearnish.data._source import Field, Source
 from tests.benchmarks._harness import one_thread
 from tests.benchmarks._page import Result, table
@@ -216,7 +216,7 @@ def _reading(folder: Path, n_rows: int, repeats: int) -> tuple[float, Cost]:
 
     def epoch() -> None:
         ds = sn.scan_parquet(paths[n_rows], target="y")
-        with Loader(ds, batch_size=BATCH, num_workers=0) as loader:
+        with prepare_loader(ds, batch_size=BATCH, num_workers=0) as loader:
             assert sum(len(batch) for batch in loader) == n_rows
 
     seconds = min(_seconds(epoch) for _ in range(repeats))

@@ -1,4 +1,8 @@
+import os
 import pickle
+import resource
+import tarfile
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -9,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearnish import as_dataset, scan_images, scan_parquet
+from sklearnish import as_dataset, scan_csv, scan_images, scan_parquet
 from sklearnish.data._bad_rows import find_bad_rows, name_rows
-from sklearnish.data._source import BadRowsError
+from sklearnish.data._errors import BadRowsError
 from tests.faults import _data
 
 
@@ -66,6 +70,42 @@ def test_a_damaged_row_group(damaged_group, num_workers):
     (name,) = name_rows(damaged_group, bad)
     path = damaged_group.source.files[0]
     assert name == f"row 50 of {path} to row 74 of {path}"
+
+
+@contextmanager
+def no_more_files():
+    """Let no further file be opened."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first_free = os.dup(0)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "folder", "tar", "csv", "copy"])
+def test_a_file_that_cannot_be_opened_now_is_not_damaged(tmp_path, kind):
+    frame = pd.DataFrame({"x": np.arange(20.0), "y": np.arange(20) % 2})
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    _data.pictures(tmp_path / "images", 1)
+    with tarfile.open(tmp_path / "images.tar", "w") as tar:
+        tar.add(tmp_path / "images", "images")
+    ds = {
+        "parquet": lambda: scan_parquet(tmp_path / "a.parquet", target="y"),
+        "folder": lambda: scan_images(tmp_path / "images"),
+        "tar": lambda: scan_images(tmp_path / "images.tar"),
+        "csv": lambda: scan_csv(tmp_path / "a.csv", target="y"),
+        "copy": lambda: scan_parquet(tmp_path / "a.parquet", target="y").cache(tmp_path / "copy"),
+    }[kind]()
+    find_bad_rows(ds, num_workers=0)  # imports what it needs
+    ds = pickle.loads(pickle.dumps(ds))  # no file is open
+    with no_more_files(), pytest.raises(OSError, match="Too many open files") as caught:
+        find_bad_rows(ds, num_workers=0)
+    assert caught.value.filename is not None
+    assert find_bad_rows(ds, num_workers=0).tolist() == []
 
 
 @settings(max_examples=30)

@@ -1,117 +1,32 @@
-import pickle
-
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.base import clone
 from torch.utils.data import DataLoader
 
-from sklearnish.data import _dataset
-from sklearnish.data._scan import as_dataset, scan_parquet
+from sklearnish.data import _pandas
+from sklearnish.data._as_dataset import as_dataset
+from sklearnish.data._dataset import Dataset
+from sklearnish.data._scan import scan_npy, scan_parquet
+from tests.data.every_kind import FRAME, KINDS, N, X, dataset, everything
 
-N = 24
-X = np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)
-NAMES = ["a", "b", "c", "d"]
-FRAME = pd.DataFrame(X, columns=NAMES).assign(label=np.arange(N) % 3, w=np.arange(N) / N)
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory):
+    return dataset("parquet", tmp_path_factory.mktemp("view") / "frame.parquet")
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("dataset") / "frame.parquet"
+    path = tmp_path_factory.mktemp("view") / "frame.parquet"
     FRAME.to_parquet(path, row_group_size=5)
     return path
 
 
-@pytest.fixture(scope="module")
-def parquet(path):
-    return scan_parquet(path, target="label", weight="w")
-
-
-@pytest.fixture(scope="module", params=["array", "sparse", "tensor", "frame", "parquet"])
-def ds(request, path):
-    if request.param == "parquet":
-        return scan_parquet(path, target="label", weight="w")
-    make = {"array": np.copy, "sparse": sp.csr_array, "tensor": torch.tensor, "frame": FRAME[NAMES]}
-    made = make[request.param]
-    features = made if request.param == "frame" else made(X)
-    return as_dataset(features, FRAME["label"], sample_weight=FRAME["w"])
-
-
-def everything(view):
-    return view.read(np.arange(len(view)))
-
-
-@st.composite
-def row_keys(draw, n):
-    mask = st.lists(st.booleans(), min_size=n, max_size=n)
-    options = [st.slices(n), mask.map(lambda m: np.array(m, dtype=bool))]
-    if n:
-        options.append(st.lists(st.integers(-n, n - 1), min_size=1, max_size=2 * n))
-    return draw(st.one_of(options))
-
-
-@settings(max_examples=30)
-@given(data=st.data())
-def test_views_of_views_index_like_numpy(ds, data):
-    view, features, y, w = ds, X, FRAME["label"].to_numpy(), FRAME["w"].to_numpy()
-    for _ in range(data.draw(st.integers(1, 3))):
-        key = data.draw(row_keys(len(view)))
-        view = view[key, ...] if data.draw(st.booleans()) else view[key]
-        features, y, w = features[key], y[key], w[key]
-    batch = everything(view)
-    assert view.shape == features.shape
-    np.testing.assert_array_equal(batch.X, features)
-    np.testing.assert_array_equal(batch.y, y)
-    np.testing.assert_array_equal(view.target, y)
-    np.testing.assert_array_equal(view.weight, w)
-    np.testing.assert_allclose(batch.weight, w, rtol=1e-6)
-
-
-@settings(max_examples=30)
-@given(data=st.data())
-def test_columns_index_like_numpy(ds, data):
-    rows, columns = data.draw(row_keys(N)), data.draw(row_keys(4))
-    picked = ds[rows, columns]
-    expected = X[rows][:, columns]
-    assert picked.shape == expected.shape
-    if expected.size:
-        np.testing.assert_array_equal(np.asarray(picked), expected)
-    j = data.draw(st.integers(-4, 3))
-    np.testing.assert_array_equal(ds[rows, j], X[rows, j])
-
-
-@pytest.mark.parametrize("i", [0, 5, -1, np.int64(3)])
-def test_a_row_number_gives_the_pair(ds, i):
-    x, y = ds[i]
-    np.testing.assert_array_equal(x, X[i])
-    assert y == FRAME["label"].to_numpy()[i]
-    np.testing.assert_array_equal(ds.without_target()[i], X[i])
-    assert ds[i, 2] == X[i, 2]
-
-
-def test_what_does_not_exist_is_refused(ds):
-    for key in [N, -N - 1, [0, N], (slice(None), 4), (slice(None), [-5]), np.ones(3, bool)]:
-        with pytest.raises(IndexError, match=r"out of range|out of bounds|The mask has"):
-            ds[key]
-
-
-@pytest.mark.parametrize("key", [(1, 2, 3), ((1, 2, 3), [0]), ()], ids=repr)
-def test_more_than_rows_and_columns_are_refused(ds, key):
-    np.testing.assert_array_equal(np.asarray(ds[np.nonzero(ds.target)]), X[FRAME["label"] != 0])
-    with pytest.raises(IndexError, match=r"rows and columns: ds\[rows, columns\]; got \("):
-        ds[key]
-
-
-@pytest.mark.parametrize("columns", [1.5, None])
-def test_columns_of_another_kind_are_refused(ds, columns):
-    with pytest.raises(IndexError, match=rf"Columns .*picked by .*, not by {columns}\."):
-        ds[:, columns]
-    with pytest.raises(IndexError, match="picked by"):
-        ds[0, columns]
+@pytest.fixture(scope="module", params=KINDS)
+def ds(request, tmp_path_factory):
+    return dataset(request.param, tmp_path_factory.mktemp("view") / "frame.parquet")
 
 
 def test_columns_by_name(parquet):
@@ -125,31 +40,6 @@ def test_columns_by_name(parquet):
         parquet.select(["a", "z"])
     with pytest.raises(TypeError, match=r"'ab' is one string; pass a list: select\(\['ab'\]\)"):
         parquet.select("ab")
-
-
-def test_columns_are_picked_before_functions(ds):
-    with pytest.raises(IndexError, match="before map"):
-        ds.map(torch.neg)[:, [0]]
-
-
-def test_only_the_columns_and_blocks_that_are_needed_are_read(path):
-    ds = scan_parquet(path, target="label")
-    ds[5:10][:, "a"]
-    assert (ds.source.blocks_read, ds.source.rows_read) == (1, 5)
-    assert ds.source.bytes_read < 2 * 5 * 4
-
-
-def test_it_says_what_it_is(parquet):
-    assert (len(parquet), parquet.shape, parquet.ndim) == (N, (N, 4), 2)
-    assert parquet.dtype == np.float32
-    assert parquet.dtypes == dict.fromkeys(NAMES, "float32")
-    assert parquet.columns == tuple(NAMES)
-    assert not parquet.in_memory
-    images = as_dataset(np.zeros((5, 3, 8, 8), np.uint8))
-    assert (images.shape, images.ndim, images.dtype) == ((5, 3, 8, 8), 4, np.uint8)
-    assert not hasattr(images, "columns")
-    assert images.in_memory
-    assert images.row_nbytes == 3 * 8 * 8
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -170,51 +60,6 @@ def test_another_dtype_is_refused(ds, dtype):
     assert everything(ds.map_batches(torch.Tensor.half)).X.dtype == torch.float16  # as it says
 
 
-def test_targets_are_attached_per_row_of_the_view(ds):
-    view = ds[3:7].with_target(list("wxyz")).with_weight([0, 1, 2, 3])
-    np.testing.assert_array_equal(view[[3, 0]].target, ["z", "w"])
-    np.testing.assert_array_equal(view[::-1].weight, [3, 2, 1, 0])
-    assert view[[3, 0]].with_target(None).target is None
-    assert everything(view.with_weight(None)).weight is None
-    assert everything(view.with_target([[1.0, 2.0]] * 4)).y.shape == (4, 2)
-
-
-@pytest.mark.parametrize("y", [[1, 2, 3], 5, None])
-def test_a_target_of_another_length_is_refused(ds, y):
-    if y is None:
-        assert ds.with_target(y).target is None
-        return
-    with pytest.raises(ValueError, match=r"y has (3 values|a scalar), the Dataset has 24 rows"):
-        ds.with_target(y)
-    with pytest.raises(ValueError, match=r"weight has (3 values|a scalar)"):
-        ds.with_weight(y)
-
-
-def test_without_target_reads_features_alone(path):
-    ds = scan_parquet(path, target="label", weight="w").without_target()
-    batch = everything(ds)
-    assert batch.y is batch.weight is None
-    assert ds.source.bytes_read < N * 5 * 4
-
-
-def test_a_view_of_a_file_pickles_small(path):
-    ds = scan_parquet(path, target="label")
-    assert ds.target is not None
-    assert len(pickle.dumps(ds)) < 4000
-    view = ds[np.random.default_rng(0).integers(0, N, 5000)]
-    assert len(pickle.dumps(view)) < 4000 + 8 * 5000
-    assert len(pickle.dumps(ds[::2][:8])) < 4000
-
-
-def test_a_pickle_reads_the_same(ds):
-    view = ds[[5, 1, 1, 20]].map(torch.neg).with_dtype(torch.float64)
-    again = pickle.loads(pickle.dumps(view))
-    for left, right in zip(everything(view), everything(again), strict=True):
-        assert torch.equal(left, right)
-    np.testing.assert_array_equal(again.target, view.target)
-    assert again.shape == view.shape
-
-
 def test_a_clone_is_itself(ds):
     assert clone(ds) is ds
     with pytest.raises(AttributeError):
@@ -222,8 +67,8 @@ def test_a_clone_is_itself(ds):
 
 
 def test_arrays_above_the_cap_are_refused_with_the_way_out(ds, monkeypatch):
-    monkeypatch.setattr(_dataset, "_ARRAY_CAP", 160)
-    with pytest.raises(ValueError, match=r"too many for an array.*for example ds\[:10\]"):
+    monkeypatch.setattr(_pandas, "_ARRAY_CAP", 160)
+    with pytest.raises(ValueError, match=r"too many for an array.*such as ds\[:10\]"):
         np.asarray(ds)
     np.testing.assert_array_equal(np.asarray(ds[:10]), X[:10])
 
@@ -239,10 +84,6 @@ def double(x):
     return x * 2
 
 
-def noisy(x, rng):
-    return x + torch.from_numpy(rng.normal(size=len(x)))
-
-
 def test_functions_apply_in_order_whenever_rows_are_read(ds):
     view = ds.map(double).map_batches(lambda B: B[:, :3] + 1)
     assert view.shape == (N, 3)
@@ -250,24 +91,6 @@ def test_functions_apply_in_order_whenever_rows_are_read(ds):
     np.testing.assert_array_equal(view[[7, 2]].read([1, 0]).X, X[[2, 7], :3] * 2 + 1)
     np.testing.assert_array_equal(np.asarray(view), X[:, :3] * 2 + 1)
     assert ds.transforms == ()
-
-
-def test_random_functions_draw_by_position(ds):
-    view = ds.map(noisy)
-    whole = everything(view).X
-    assert torch.equal(view.read([5, 3]).X, whole[[5, 3]])
-    assert not torch.equal(view.read([5, 3], epoch=1).X, whole[[5, 3]])
-    assert view.dtype == np.float64
-
-
-def test_text_labels_come_as_codes(ds):
-    labels = np.array(["no", "yes", "maybe"])[FRAME["label"]]
-    view = ds.with_target(labels)
-    for _, y, *_ in view[::-1].batches(7):
-        assert y.dtype == torch.int64
-        assert set(y.tolist()) <= {0, 1, 2}
-    y = torch.cat([y for _, y, *_ in view.batches(7)])
-    np.testing.assert_array_equal(view.classes[y], labels)
 
 
 def test_torch_loads_it_as_a_map_style_dataset(ds):
@@ -298,7 +121,10 @@ def test_batches_in_random_order(ds):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"device": "gpu"}, {"random_state": "a"}, {"random_state": -1}, {"epochs": 0}],
+    [
+        *({"device": "gpu"}, {"random_state": "a"}, {"random_state": -1}),
+        *({"epochs": epochs} for epochs in ("a", 0, -1, 1.5, True, None)),
+    ],
     ids=str,
 )
 def test_wrong_options_of_batches_are_named_when_asked_for(ds, wrong):
@@ -322,3 +148,87 @@ def test_a_dict_of_tensors_cannot_become_an_array(ds):
     assert view.shape == (N,)
     with pytest.raises(TypeError, match="dicts of tensors"):
         np.asarray(view)
+
+
+FAR = pd.DataFrame({"time": 1_700_000_000 + np.arange(5), "id": 2**40 + np.arange(5)})
+"""Whole numbers that float32 merges."""
+
+
+def far(store, folder):
+    """Keep them in one of the stores."""
+    if store == "frame":
+        return as_dataset(FAR)
+    if store == "array":
+        return as_dataset(FAR.to_numpy())
+    if store == "npy":
+        np.save(folder / "a.npy", FAR.to_numpy())
+        return scan_npy(folder / "a.npy")
+    FAR.to_parquet(folder / "a.parquet")
+    return scan_parquet(folder / "a.parquet")
+
+
+STORES = ["frame", "array", "parquet", "npy"]
+
+
+@pytest.mark.parametrize("dtype", [None, np.float64, np.int64])
+@pytest.mark.parametrize("store", STORES)
+def test_an_array_holds_what_is_stored(store, dtype, tmp_path):
+    ds = far(store, tmp_path)
+    array = np.asarray(ds[::-1], dtype=dtype)
+    assert array.dtype == (dtype or np.float64)
+    np.testing.assert_array_equal(array, FAR.to_numpy()[::-1])
+    np.testing.assert_array_equal(np.asarray(ds[[3]]), FAR.to_numpy()[[3]])  # nothing varies
+    np.testing.assert_array_equal(ds[:, 1], FAR["id"])
+    assert ds.dtype == ds.read([0]).X.numpy().dtype == np.float32
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_rows_of_no_columns_are_counted(store, tmp_path):
+    none = far(store, tmp_path).select([])
+    assert none.dtypes == {}
+    for view in (none, none.cache(tmp_path / "cached")):
+        assert view.columns == ()
+        assert np.asarray(view).shape == view.to_pandas().shape == view.shape == (5, 0)
+        assert np.asarray(view[[3, 0]]).shape == view.head(2).shape == (2, 0)
+        assert view[4].shape == (0,)
+        for shuffle in (False, True):
+            batches = view.batches(2, shuffle=shuffle)
+            assert [X.shape for X, _ in batches] == [(2, 0), (3, 0)]
+
+
+def test_an_array_has_the_type_that_was_chosen():
+    exact = pd.DataFrame({"a": np.arange(3, dtype=np.int16), "b": np.ones(3, np.float32)})
+    assert np.asarray(as_dataset(exact)).dtype == np.float32
+    assert np.asarray(as_dataset(FAR).with_dtype(torch.float32)).dtype == np.float32
+    assert np.asarray(as_dataset(FAR), dtype=np.float32).dtype == np.float32
+    assert np.asarray(as_dataset(torch.arange(6).reshape(3, 2))).dtype == np.int64
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_what_float32_loses_in_batches_is_said(store, tmp_path):
+    ds = far(store, tmp_path)
+    names = "'time', 'id'" if hasattr(ds, "columns") else "0, 1"
+    told = rf"float32 loses much of column {names} of .*take ds\.with_dtype\(torch\.float64\)"
+    with pytest.warns(UserWarning, match=told):
+        ds.batches(2)
+    X = torch.cat([X for X, _ in ds.with_dtype(torch.float64).batches(2)])
+    np.testing.assert_array_equal(X, FAR.to_numpy())
+    assert next(ds.with_dtype(torch.float32).batches(5))[0].dtype == torch.float32  # as asked for
+
+
+def test_what_functions_of_rows_are_not_given_is_said(tmp_path):
+    view = as_dataset(FAR).map_batches(torch.clone)
+    for use in (np.asarray, lambda ds: ds.cache(tmp_path / "rounded")):
+        with pytest.warns(UserWarning, match="column 'time', 'id' of .* hands it to functions"):
+            use(view)
+    wide = view.with_dtype(torch.float64)
+    np.testing.assert_array_equal(np.asarray(wide), FAR)
+    np.testing.assert_array_equal(np.asarray(wide.cache(tmp_path / "wide")), FAR)
+
+
+def test_a_copy_has_columns_of_its_own(ds):
+    copy = ds.copy()
+    copy[:, 1] = 7
+    np.testing.assert_array_equal(copy[3:, 1], np.full(N - 3, 7))
+    np.testing.assert_array_equal(np.asarray(ds), X)
+    assert isinstance(copy[2:].map(double), Dataset)

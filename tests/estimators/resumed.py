@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import sklearnish as sn
-from sklearnish.training import _checkpoint
+from sklearnish.training._checkpoints import checkpoints as checkpointing
 
 
 class Interrupted(Exception):
@@ -67,9 +67,9 @@ def always_due(monkeypatch=None):
     """Save before every step, whatever it costs."""
     for name, value in (("INTERVAL", 0.0), ("SHARE", float("inf"))):
         if monkeypatch is None:
-            setattr(_checkpoint, name, value)
+            setattr(checkpointing, name, value)
         else:
-            monkeypatch.setattr(_checkpoint, name, value)
+            monkeypatch.setattr(checkpointing, name, value)
 
 
 def main(table, folder, num_workers, answers):

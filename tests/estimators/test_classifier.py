@@ -6,8 +6,7 @@ from skorch.callbacks import EpochScoring
 from torch import nn
 
 from sklearnish import TorchClassifier, as_dataset
-from sklearnish.estimators._labels import weigh_classes
-from sklearnish.estimators._split import hold_out
+from sklearnish.estimators._fitting.labels import weigh_classes
 from tests.estimators.common import TwoLayers, classification
 
 
@@ -157,7 +156,7 @@ def test_class_weights():
     with pytest.raises(ValueError, match=r"class_weight names \['spam'\]"):
         TorchClassifier(class_weight={"spam": 1}).fit(X, y)
     with pytest.raises(ValueError, match="for labels in columns"):
-        TorchClassifier(class_weight="balanced").fit(X, np.eye(2, dtype=int)[y])
+        TorchClassifier(class_weight="balanced").fit(X, np.stack([y, y | 1], 1))
 
 
 def test_balanced_weights_are_those_of_scikit_learn():
@@ -214,14 +213,6 @@ def test_labels_of_several_types_are_refused(labels):
         clf.score(X, np.array(labels * 150, dtype=object))
 
 
-def test_held_out_rows_are_stratified():
-    y = np.repeat([0, 1, 2], [200, 90, 10])
-    train, held = hold_out(len(y), 0.2, y, seed=0)
-    assert sorted([*train, *held]) == list(range(300))
-    assert np.bincount(y[held]).tolist() == [40, 18, 2]
-    assert len(hold_out(3, 0.1, np.arange(3), seed=0)[1]) == 1
-
-
 def test_float64_probabilities():
     X, y = classification()
     assert TorchClassifier(max_epochs=1).fit(X, y).predict_proba(X).dtype == np.float32
@@ -236,3 +227,20 @@ def test_scoring_callbacks_of_skorch():
     clf = TorchClassifier(callbacks=[scoring], max_epochs=3, random_state=0)
     clf.fit(X, y, X_val=X, y_val=y)
     assert clf.history_[-1]["valid_acc"] == pytest.approx(clf.score(X, y))
+
+
+def test_labels_that_look_like_classes_warn():
+    X, y = classification(30)
+    with pytest.warns(UserWarning, match=r"exactly one 1 in its 3 columns.*y.argmax\(axis=1\)"):
+        TorchClassifier(max_epochs=1).fit(X, np.eye(3)[y])
+    TorchClassifier(max_epochs=1).fit(X, np.stack([y > 0, y > 1], 1).astype(int))
+
+
+def test_a_first_part_of_one_class_says_how_to_name_them_all():
+    X, _ = classification(10)
+    y = np.zeros(10, int)
+    with pytest.raises(ValueError, match=r"got one class: \[0\]\. .*partial_fit\(X, y, classes="):
+        TorchClassifier().partial_fit(X, y)
+    assert TorchClassifier().partial_fit(X, y, classes=[0, 1]).n_iter_ == 1
+    with pytest.raises(ValueError, match=r"got one class: \[0\]\.$"):
+        TorchClassifier().fit(X, y)

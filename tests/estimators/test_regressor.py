@@ -81,7 +81,7 @@ def test_targets_must_stay_as_many():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["a"] * 300, "could not convert string"),
+        (["a"] * 300, "y holds text"),
         (np.full(300, np.inf), "Input y contains infinity"),
         (None, "requires y to be passed"),
     ],
@@ -107,3 +107,61 @@ def test_losses_of_classes_are_refused(criterion):
 def test_a_users_loss_of_shares_is_taken():
     X, y = regression()
     assert TorchRegressor(criterion=OwnCrossEntropy, max_epochs=1).fit(X, y > 1000).n_iter_ == 1
+
+
+def unix_times(n=300):
+    X = np.random.default_rng(0).normal(size=(n, 3))
+    return X, 1.7e12 + 60_000 * X[:, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_targets_far_from_zero_are_answered_in_float64(tmp_path, dtype):
+    X, y = unix_times()
+    X = X.astype(dtype)
+    reg = TorchRegressor(max_epochs=40, batch_size=32, lr=0.01, random_state=0).fit(X, y)
+    assert reg.predict(X).dtype == np.float64
+    assert reg.score(X, y) > 0.95
+    singly = np.concatenate([reg.predict(row[None]) for row in X[:5]])
+    np.testing.assert_allclose(singly, reg.predict(X)[:5], rtol=1e-10)
+    reg.predict_to(tmp_path / "y.npy", X)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), reg.predict(X))
+
+
+@pytest.mark.parametrize("size", [1e-44, 1e-60, 1e38])
+def test_targets_at_the_limits_of_float32_are_answered_in_float64(size):
+    X, _ = unix_times()
+    y = X[:, 0] * size / np.abs(X[:, 0]).max()
+    reg = TorchRegressor(max_epochs=40, batch_size=32, lr=0.01, random_state=0).fit(X, y)
+    assert reg.predict(X).dtype == np.float64
+    assert reg.score(X, y) > 0.95
+    assert np.isfinite(reg.predict(100 * X)).all()
+
+
+def test_several_targets_are_scaled_back_in_float64():
+    X, y = unix_times()
+    Y = np.column_stack([y, X[:, 1]])
+    reg = TorchRegressor(max_epochs=40, batch_size=32, lr=0.01, random_state=0).fit(X, Y)
+    assert reg.predict(X).dtype == np.float64
+    assert reg.score(X, Y) > 0.95
+
+
+def test_a_target_that_is_not_standardised_keeps_its_precision():
+    X, y = regression()
+    reg = TorchRegressor(max_epochs=1, standardize_target=False).fit(X, y)
+    assert reg.predict(X).dtype == np.float32
+
+
+def test_targets_beyond_float32_are_refused():
+    X, y = regression()
+    far = y.astype(np.float64)
+    far[7] = -1e39
+    reg = TorchRegressor(max_epochs=1)
+    message = r"y contains -1e\+39 \(row 7\), which is beyond float32; .* precision='float64'"
+    with pytest.raises(ValueError, match=message):
+        reg.fit(X, far)
+    with pytest.raises(ValueError, match=message):
+        reg.fit(X, y, X_val=X, y_val=far)
+    with pytest.raises(ValueError, match=message):
+        reg.partial_fit(X, far)
+    reg.set_params(precision="float64").fit(X, far)
+    assert np.isfinite(reg.predict(X)).all()

@@ -3,7 +3,7 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearnish import TorchClassifier, TorchRegressor
+from sklearnish import TabularClassifier, TabularRegressor, TorchClassifier, TorchRegressor
 from tests.estimators.common import TwoLayers
 
 REASON = "weights and repetition agree to 1e-7, which float32 does not resolve; they do in float64"
@@ -45,4 +45,23 @@ def test_without_workers(estimator, check):
     instances(num_workers=2), expected_failed_checks=expected_failures, xfail_strict=False
 )
 def test_with_workers(estimator, check):
+    check(estimator)
+
+
+TABULAR = [
+    estimator(n_members=2, width=16, max_steps=60, num_workers=0, random_state=0)
+    for estimator in (TabularClassifier, TabularRegressor)
+]
+
+
+@parametrize_with_checks(
+    TABULAR,
+    expected_failed_checks=lambda _: {
+        "check_sample_weight_equivalence_on_dense_data": "a repeated row has other ranks, and is "
+        "held out alone"
+    },
+    xfail_strict=False,
+)
+@pytest.mark.filterwarnings("ignore:TableEncoder leaves out:UserWarning")
+def test_tables(estimator, check):
     check(estimator)

@@ -1,4 +1,4 @@
-"""Run the fault matrix and print it cell by cell; ``--write`` puts it into docs/reliability.md.
+"""Run the fault matrix and print it cell by cell; ``--write`` puts it into docs/fault_matrix.md.
 
 A section is a test file of this folder: its first line is the heading, its ``OPEN`` the cells
 that do not hold.
@@ -7,7 +7,6 @@ that do not hold.
 import argparse
 import importlib
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,11 @@ from tests.faults import _cells
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
-PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- faults -->", "<!-- end of faults -->"
+PAGE = ROOT / "docs" / "fault_matrix.md"
+HEAD = """# The fault matrix
+
+`make faults ARGS=--write` writes this page. Each line is a fault, what has to
+happen, and what happened; [Reliability](reliability.md) says what is promised."""
 
 
 def main(argv: list[str]) -> int:
@@ -28,13 +30,14 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "cells"
         record.touch()
+        if arguments.count:
+            os.environ["SKLEARNISH_STREAMS"] = arguments.count
         code = _run_tests(names, record, quick=arguments.quick)
         cells = _cells.read(record)
     text = "\n\n".join(_section(name, cells) for name in names)
     print(f"\n{text}\n\n{_summary(cells)}")
     if arguments.write:
-        page = PAGE.read_text()
-        PAGE.write_text(_between_marks(page, f"{text}\n\n{_summary(cells)}"))
+        PAGE.write_text(f"{HEAD}\n\n{text}\n\n{_summary(cells)}\n")
     return code
 
 
@@ -42,7 +45,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("names", nargs="*", help='sections, such as "changed"; all by default')
     parser.add_argument("--quick", action="store_true", help="without the slow tests")
-    parser.add_argument("--write", action="store_true", help=f"rewrite the table of {PAGE.name}")
+    parser.add_argument("--count", default="", help="streams of the stress run, 72 by default")
+    parser.add_argument("--write", action="store_true", help=f"rewrite {PAGE.name}")
     return parser.parse_args(argv)
 
 
@@ -60,21 +64,13 @@ def _section(name: str, cells: list[_cells.Cell]) -> str:
     module = importlib.import_module(f"tests.faults.test_{name}")
     own = [cell for cell in cells if f"test_{name}.py" in cell.test]
     heading = (module.__doc__ or name).splitlines()[0].rstrip(".")
-    return f"### {heading}\n\n{_cells.table([*own, *getattr(module, 'OPEN', [])])}"
+    return f"## {heading}\n\n{_cells.table([*own, *getattr(module, 'OPEN', [])])}"
 
 
 def _summary(cells: list[_cells.Cell]) -> str:
     """Count the cells."""
     counts = {word: sum(c.outcome == word for c in cells) for word in ("holds", "fails", "skipped")}
     return f"{counts['holds']} cells hold, {counts['fails']} fail, {counts['skipped']} skipped."
-
-
-def _between_marks(page: str, text: str) -> str:
-    """Replace what stands between the marks."""
-    pattern = re.compile(f"{BEGIN}.*{END}", re.DOTALL)
-    if not pattern.search(page):
-        sys.exit(f"{PAGE} has no line {BEGIN} with a line {END} after it.")
-    return pattern.sub(lambda _: f"{BEGIN}\n\n{text}\n\n{END}", page)
 
 
 if __name__ == "__main__":

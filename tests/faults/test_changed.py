@@ -31,14 +31,6 @@ EXPECTED = "DatasetChangedError names the file; no batch of new rows"
 
 OPEN = [
     Cell(
-        "a mapped file cut short in place between the look at its size and the copy of its rows",
-        "npy, copy of CSV, ds.cache folder",
-        "DatasetChangedError",
-        "the system ends the process that reads (SIGBUS). In a worker it is noticed and the rows "
-        "are read again, which names the file; inline or in a thread there is no way to catch it. "
-        "Files that are replaced (os.replace) instead of cut are safe",
-    ),
-    Cell(
         "rewritten with the same size within one tick of the file system's clock (some "
         "milliseconds) after the scan, or its time put back",
         "all",

@@ -1,23 +1,28 @@
-"""Fuzzing of the scan functions."""
+"""Fuzzing of the scan functions, and of load."""
 
+import copy
+import functools
 import io
 import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sklearnish as sn
 from tests.faults import _data
 from tests.faults._cells import Cell
+from tests.persistence.common import rewritten
 
 EXPECTED = "ValueError, OSError or DatasetChangedError; no crash, no hang, nothing written outside"
 SECONDS = 30
@@ -38,7 +43,9 @@ OPEN = [
 
 def read_all(name, path, folder):
     """Scan a file and read all its rows and labels."""
-    if name.startswith("csv_copy"):
+    if name == "model":
+        load_model(path, folder)
+    elif name.startswith("csv_copy"):
         read_copy_of_csv(path, folder, name)
     elif name in PICTURES:
         read(sn.scan_images([path]))
@@ -72,6 +79,36 @@ def read_copy_of_csv(path, folder, name):
     finally:
         path.write_bytes(kept)
         path.replace(target)  # another file, so that a mapping of the old one stays whole
+
+
+def load_model(path, folder):
+    """Put the mutated bytes in the place of a model's JSON, under the right hash; use it."""
+    whole, changed = folder / "whole.sn", folder / "changed.sn"
+    if not whole.exists():
+        sn.save(fitted(), whole)
+    shutil.copy(whole, changed)
+    loaded = sn.load(rewritten(changed, {"model.json": path.read_bytes()}))
+    with suppress(
+        Exception
+    ):  # whatever a wrong model raises; but it runs, writes and opens nothing
+        copy.deepcopy(loaded)
+        repr(loaded)
+        loaded.predict(np.zeros((3, 3), np.float32))
+        loaded.partial_fit(np.zeros((4, 3), np.float32), np.arange(4) % 2)
+
+
+def fitted():
+    """Fit a small model."""
+    torch.set_num_threads(1)
+    schedule = functools.partial(torch.optim.lr_scheduler.StepLR, step_size=1)
+    clf = sn.TorchClassifier(
+        max_epochs=1,
+        module_params={"hidden": 2},
+        lr_schedule=schedule,
+        num_workers=0,
+        random_state=0,
+    )
+    return clf.fit(np.ones((8, 3), np.float32), np.arange(8) % 2)
 
 
 def watch(folder):
@@ -218,6 +255,15 @@ def packed():
     return gzip.compress(csv())
 
 
+def model():
+    import zipfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        sn.save(fitted(), Path(folder) / "a.sn")
+        with zipfile.ZipFile(Path(folder) / "a.sn") as archive:
+            return archive.read("model.json")
+
+
 def copy_of_csv():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.csv"
@@ -233,6 +279,7 @@ SEEDS = {
     "gz": packed,
     "npy": npy,
     "tar": tar,
+    "model": model,
     "csv_copy": copy_of_csv,
     "csv_copy_json": lambda: b"[0]",
     "jpeg": lambda: _data.picture(90, "JPEG", 24),

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import sklearnish as sn
-from sklearnish.data._cache import CacheSource, write_cache
+from sklearnish.data._arrow.table_file import CacheSource, write_cache
 from tests.faults._cells import Cell
 
 ROWS = 40_000
@@ -272,7 +272,7 @@ def test_a_full_disk(tmp_path, cell, small_disk, where):
 def test_a_disk_that_fills_up_behind_a_mapped_file(tmp_path, cell, small_disk, monkeypatch):
     """The look at the free space may be too early: writing must not end in SIGBUS."""
     here = cell("a disk that fills up after the look at its room", "ds.cache folder", "OSError")
-    monkeypatch.setattr("sklearnish.data._folder.check_free_space", lambda *_: None)
+    monkeypatch.setattr("sklearnish.data._write_rows.check_free_space", lambda *_: None)
     with pytest.raises(OSError, match=str(small_disk / "out")):
         fill("ds.cache folder", tmp_path, small_disk)
     assert list(small_disk.iterdir()) == []

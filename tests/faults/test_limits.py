@@ -21,11 +21,12 @@ REFUSED = "ValueError before it is read"
 
 OPEN = [
     Cell(
-        "a page that unpacks to 2 GB, or one long text repeated by a dictionary",
+        "a page that unpacks to 2 GB",
         "Parquet, text columns above all",
         "ValueError",
-        "memory: footers do not say how large a page or a repeated text will be, and Arrow reads "
-        "it in one go. Rows per byte are limited, and large row groups are read in pieces",
+        "memory: footers do not say how large a page will be, and Arrow reads it in one go. Rows "
+        "and values per byte are limited, repeated text is held once, and large row groups are "
+        "read in pieces",
     ),
 ]
 
@@ -38,7 +39,7 @@ def refused(cell, action, message):
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_pixels(tmp_path, cell, monkeypatch, form):
-    here = cell("a picture of too many pixels", "images", REFUSED)
+    here = cell("an image of too many pixels", "images", REFUSED)
     monkeypatch.setenv("SKLEARNISH_MAX_PIXELS", "5000")
     _data.pictures(tmp_path, 3, form)
     (tmp_path / "cat" / f"big.{form.lower()}").write_bytes(_data.picture(3, form, side=80))
@@ -49,7 +50,7 @@ def test_pixels(tmp_path, cell, monkeypatch, form):
 
 
 def test_the_limit_of_pixels_is_that_of_pillow_until_it_is_raised(tmp_path, cell):
-    here = cell("the limit raised", "images, a worker started anew", "the picture is read")
+    here = cell("the limit raised", "images, a worker started anew", "the image is read")
     path = tmp_path / "big.png"
     Image.new("1", (9_500, 9_500)).save(path)
 
@@ -231,5 +232,5 @@ def test_no_url_is_opened(cell, scan, listed):
 def test_a_limit_that_is_no_number(tmp_path, monkeypatch):
     monkeypatch.setenv("SKLEARNISH_MAX_ROW_BYTES", "1GB")
     (tmp_path / "a.csv").write_text("a\n1\n")
-    with pytest.raises(ValueError, match="SKLEARNISH_MAX_ROW_BYTES must be a positive whole"):
+    with pytest.raises(ValueError, match="SKLEARNISH_MAX_ROW_BYTES must be a positive integer"):
         sn.scan_csv(tmp_path / "a.csv")

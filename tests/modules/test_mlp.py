@@ -21,6 +21,21 @@ def test_scaling_is_saved_with_the_weights():
     assert torch.equal(twin.mean, torch.ones(3))
 
 
+def test_inputs_far_from_zero_are_centred_before_they_are_rounded():
+    X = torch.randn(50, 3, dtype=torch.float64) + torch.tensor([1.7e12, 0, 1e8])
+    module, near = MLP(3, 1), MLP(3, 1)
+    near.load_state_dict(module.state_dict())
+    module.set_input_scaling(X.mean(0), X.std(0), wide=True)
+    module.to(torch.float64).to(torch.float32)
+    centred = (X - X.mean(0)).float() / X.std(0).float()
+    torch.testing.assert_close(module(X), near(centred), rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_before_are_taken():
+    state = {k: v for k, v in MLP(3, 1).state_dict().items() if k not in ("mean_rest", "wide")}
+    MLP(3, 1).load_state_dict(state)
+
+
 @pytest.mark.parametrize(
     ("sizes", "widths"), [((4, 3), (128, 128)), ((200, 10), (256, 256)), ((5000, 2), (512, 512))]
 )
@@ -40,7 +55,7 @@ def test_hidden_and_dropout():
 
 @pytest.mark.parametrize("hidden", [64.0, "64", -3, 0, True, (8, 0), (8, 4.0)])
 def test_widths_are_whole_numbers_above_zero(hidden):
-    with pytest.raises(ValueError, match=r"hidden=.*whole number of at least 1"):
+    with pytest.raises(ValueError, match=r"hidden=.*integer of at least 1"):
         MLP(4, 1, hidden=hidden)
 
 

@@ -42,7 +42,7 @@ def names(count=300):
 def several(count=300):
     """Labels in columns."""
     X, y = classification(count)
-    return X, (y[:, None] == np.arange(3)).astype(int)
+    return X, (y[:, None] != np.arange(3)).astype(int)
 
 
 FAST = {"max_epochs": 2, "batch_size": 64, "random_state": 0}
@@ -102,6 +102,13 @@ CASES = {
     "steps": (
         sn.TorchClassifier(
             lr_schedule=partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5), **FAST
+        ),
+        classification(),
+        (),
+    ),
+    "milestones": (
+        sn.TorchClassifier(
+            lr_schedule=partial(torch.optim.lr_scheduler.MultiStepLR, milestones=[1, 3]), **FAST
         ),
         classification(),
         (),

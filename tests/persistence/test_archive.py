@@ -9,7 +9,13 @@ import pytest
 
 import sklearnish as sn
 from sklearnish.persistence import _archive
-from sklearnish.persistence._archive import parse_json, read_archive, read_members, write_archive
+from sklearnish.persistence._archive import (
+    _check_json,
+    parse_json,
+    read_archive,
+    read_members,
+    write_archive,
+)
 from tests.persistence.common import rewritten, zipped
 
 ANY = re.compile(r"[a-z]+\.json")
@@ -145,3 +151,11 @@ def test_json_has_a_limit(monkeypatch):
     monkeypatch.setattr(_archive, "_MOST_JSON", 10)
     with pytest.raises(ValueError, match="limit"):
         parse_json(b'{"a": 12345}', "model.json")
+
+
+def test_json_has_limits_before_it_is_parsed():
+    _check_json(b"[]," * 2**20, "model.json")
+    with pytest.raises(ValueError, match="1,048,577 lists and objects; the limit is 1,048,576"):
+        _check_json(b"[]" * (2**20 + 1), "model.json")
+    with pytest.raises(ValueError, match="4,194,305 items"):
+        _check_json(b"1," * (2**22 + 1), "model.json")

@@ -53,12 +53,24 @@ def _swap_state(record, other="exp_avg"):
     first[1], second[1] = second[1], first[1]
 
 
+def _add_option(record):
+    """Give the optimizer an option that it does not have."""
+    groups = _pair(_pair(record["net"]["descent"], "optimizer")[1], "param_groups")[1]
+    groups[0]["$dict"].append(["other", 1])
+
+
 def _step_for_state(record):
     """Give a weight a state of one number: a fused step would read beyond it."""
     _swap_state(record, "step")
 
 
 LINEAR = {"$code": "torch.nn.modules.linear:Linear"}
+SIZES = {"$tuple": [16_000, 16_000]}
+LARGE = {"$partial": [LINEAR, SIZES, {"$dict": []}]}
+CYCLIC = {"$code": "torch.optim.lr_scheduler:CyclicLR"}
+CALLS = {"$partial": [CYCLIC, {"$tuple": []}, {"$dict": [["max_lr", 1.0], ["scale_fn", LARGE]]}]}
+ADAM = {"$code": "torch.optim.adam:Adam"}
+MANY = {"$partial": [ADAM, {"$tuple": []}, {"$dict": [["betas", [0.9] * 5000]]}]}
 HUGE = {"$dict": [["hidden", 10**7]]}
 LONG = {"$dict": [["hidden", [1] * 10**5]]}
 
@@ -94,6 +106,16 @@ LONG = {"$dict": [["hidden", [1] * 10**5]]}
         (_set("net", "device", to="nowhere"), "RuntimeError"),
         (_set("net", "history", to=3), "TypeError"),
         (_set("net", "descent", to=3), "TypeError"),
+        (_set("net", "criterion", to=LARGE), "no module"),
+        (_set("net", "settings", "lr_schedule", to=CALLS), "not trusted to be called"),
+        (_set("net", "settings", "optimizer", to=MANY), "5,000 values; the limit is 4,096"),
+        (_set("net", "settings", "units", to=LARGE), "not trusted to be called"),
+        (_set("fitted", "checkpoint_dir", to="/tmp"), "checkpoint_dir"),
+        (_set("fitted", "net_", to=1), "net_"),
+        (_set("fitted", "__wrapped__", to=1), "__wrapped__"),
+        (_set("fitted", "n_iter_", to="many"), "'n_iter_' of a TorchClassifier to a str"),
+        (_set("fitted", "extra_", to=LINEAR), "extra_ holds code"),
+        (_add_option, "its optimizer has"),
         (_swap_state, "of shape"),
         (_step_for_state, r"of shape \(\)"),
         (_set("requests", to={"$dict": [["nothing", {"$dict": []}]]}), "set_nothing_request"),

@@ -2,6 +2,7 @@
 
 import enum
 import json
+from collections import Counter, OrderedDict
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from torch import nn
 
 import sklearnish as sn
-from sklearnish.persistence import _values
+from sklearnish.persistence import _limits
 from sklearnish.persistence._trust import Trust
 from sklearnish.persistence._values import Decoder, Encoder
 from tests.persistence.common import OwnLoss, doubled
@@ -107,6 +108,8 @@ def test_tensors_come_back(dtype, shape):
         np.bool_(True),
         torch.float64,
         torch.device("cuda:1"),
+        Counter({3: 2, "a": 1}),
+        OrderedDict([("b", (1,)), ("a", 2)]),
         torch.nn.CrossEntropyLoss,
         torch.nn.functional.mse_loss,
         float("inf"),
@@ -248,7 +251,7 @@ def test_the_message_names_the_place():
         {"$partial": [{"$code": "os:system"}, {"$tuple": ["true"]}, {"$dict": []}]},
         {"$instance": {"$class": "torch.optim.sgd:SGD", "state": {}}},
         {"$instance": {"$class": "torch.nn.functional:mse_loss", "state": {}}},
-        {"$instance": {"$class": "sklearnish.estimators._classifier:TorchClassifier", "state": {}}},
+        {"$instance": {"$class": "sklearnish:TorchClassifier", "state": {}}},
         {"$dtype": "load"},
         {"$dtype": "nn.Module"},
         {"$array": {"items": ["a"], "width": 2**40, "shape": [1]}},
@@ -270,7 +273,7 @@ def test_json_of_no_meaning_is_refused(node):
 
 
 def test_text_has_one_limit_for_all_arrays(monkeypatch):
-    monkeypatch.setattr(_values, "_MOST_TEXT", 100)
+    monkeypatch.setattr(_limits, "_MOST_TEXT", 100)
     text = {"$array": {"items": ["a"], "width": 10, "shape": [1]}}
     assert len(_decode([text, text])) == 2
     with pytest.raises(ValueError, match=r"come to 120 bytes; the limit is 100\."):
@@ -281,7 +284,7 @@ def test_text_has_one_limit_for_all_arrays(monkeypatch):
 
 
 def test_what_would_be_too_much_text_to_load_is_not_saved(monkeypatch):
-    monkeypatch.setattr(_values, "_MOST_TEXT", 100)
+    monkeypatch.setattr(_limits, "_MOST_TEXT", 100)
     array = np.array(["a"], "U10")
     assert len(_round_trip([array, array])) == 2
     with pytest.raises(ValueError, match=r"it\.2 has an array of text of 40 bytes.* limit is 100"):
@@ -292,6 +295,7 @@ def test_what_would_be_too_much_text_to_load_is_not_saved(monkeypatch):
     "second",
     [
         {"$tensor": "w"},
+        {"$tensor": ["w", []]},
         {"$array": "w"},
         {"$scalar": "w"},
         {"$module": {"parameters": {"bias": ["w", True]}}},

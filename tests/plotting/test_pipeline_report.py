@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sklearnish as sn
-from sklearnish.data._report import EpochTimes, PipelineReport
+from sklearnish.data._loading.report import EpochTimes, PipelineReport
 
 mpl.use("Agg")
 
@@ -149,7 +149,7 @@ WITHOUT = """
 import sys
 import sklearnish as sn
 from sklearnish.data import PipelineReport
-from sklearnish.data._report import EpochTimes
+from sklearnish.data._loading.report import EpochTimes
 
 assert not any(name.startswith("matplotlib") for name in sys.modules), "imported before use"
 sys.modules["matplotlib"] = None  # as if it were not installed

@@ -83,7 +83,8 @@ def _parquet(table, target, folder):
 
 
 def _csv(table, target, folder):
-    table.frame(target).to_csv(folder / "table.csv", index=False)
+    exact = table.frame(target).astype(dict.fromkeys(FEATURES, float))  # with all their digits
+    exact.to_csv(folder / "table.csv", index=False)
     return sn.scan_csv(folder / "table.csv", target=target)
 
 

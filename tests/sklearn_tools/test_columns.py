@@ -105,5 +105,6 @@ def test_column_transformer(ds, table, clf):
     # that scikit-learn knows of DataFrames alone.
     columns = [("scale", StandardScaler(), [0, 1]), ("keep", FunctionTransformer(), [3])]
     model = make_pipeline(ColumnTransformer(columns), clf)
-    expected = model.fit(table.X, table.label).predict_proba(table.X)
+    X = table.X.astype(np.asarray(ds).dtype)  # a CSV has float64, and so the scaler
+    expected = model.fit(X, table.label).predict_proba(X)
     np.testing.assert_array_equal(model.fit(ds, ds.target).predict_proba(ds), expected)

@@ -61,10 +61,20 @@ def test_partial_dependence_display(named, clf):
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_decision_boundary(ds, table, clf):
     options = {"grid_resolution": 5, "response_method": "predict_proba"}
-    plain = DecisionBoundaryDisplay.from_estimator(
-        clf.fit(table.X[:, :2], table.label), table.X[:, :2], **options
-    )
     two = ds[:, [0, 1]]
+    X = table.X[:, :2].astype(np.asarray(two).dtype)
+    plain = DecisionBoundaryDisplay.from_estimator(clf.fit(X, table.label), X, **options)
     shown = DecisionBoundaryDisplay.from_estimator(clf.fit(two, ds.target), two, **options)
     np.testing.assert_array_equal(shown.xx0, plain.xx0)
-    np.testing.assert_array_equal(shown.response, plain.response)
+    np.testing.assert_allclose(shown.response, plain.response, atol=1e-6)
+
+
+def test_partial_dependence_by_name_is_by_the_place_of_the_name(named, clf):
+    """scikit-learn takes names of DataFrames alone."""
+    name = named.columns[2]
+    clf.fit(named)
+    result = partial_dependence(clf, named, [named.columns.index(name)], grid_resolution=4)
+    expected = partial_dependence(
+        clf, named.to_pandas()[[*named.columns]].astype(float), [name], grid_resolution=4
+    )
+    np.testing.assert_allclose(result.average, expected.average, rtol=1e-5)

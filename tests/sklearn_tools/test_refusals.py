@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
+from sklearn.base import clone
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
 from sklearn.feature_selection import RFE, SequentialFeatureSelector
+from sklearn.impute import SimpleImputer
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsOneClassifier
@@ -12,11 +15,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-from sklearnish.data import _dataset
+from sklearnish import as_dataset
+from sklearnish.data import _pandas
+from sklearnish.preprocessing import Streamed
 
 WAY_OUT = (
     r"GiB of features, too many for an array\. Estimators of sklearnish read a Dataset batch by "
-    r"batch; for others pass a view of some rows, for example ds\[:25\]\."
+    r"batch; others can be given some rows, such as ds\[:25\]\..*Streamed\(scaler\), model\)"
 )
 
 MODELS = {
@@ -40,7 +45,7 @@ def _ones(estimator):
 @pytest.fixture
 def small_cap(monkeypatch):
     """Let 400 bytes be as a gigabyte: 25 rows of four numbers."""
-    monkeypatch.setattr(_dataset, "_ARRAY_CAP", 400)
+    monkeypatch.setattr(_pandas, "_ARRAY_CAP", 400)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -73,7 +78,7 @@ def test_permutation_importance(parquet, table, clf, monkeypatch):
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         result = permutation_importance(clf, parquet, parquet.target, **options)
     np.testing.assert_allclose(result.importances, plain.importances)
-    monkeypatch.setattr(_dataset, "_ARRAY_CAP", 400)
+    monkeypatch.setattr(_pandas, "_ARRAY_CAP", 400)
     with pytest.raises(ValueError, match=WAY_OUT):
         permutation_importance(clf, parquet, parquet.target, **options)
 
@@ -92,3 +97,34 @@ def test_our_estimators_are_not_refused(parquet, clf, small_cap):
 def test_a_stock_scaler_over_columns_is_refused(parquet, small_cap):
     with pytest.raises(ValueError, match="too many for an array"):
         StandardScaler().fit(parquet[:, [0, 1]])
+
+
+def test_a_scaler_of_some_rows_in_front_of_all(parquet, clf, small_cap):
+    scaler = StandardScaler().fit(parquet[:25])
+    scaled = parquet.map_batches(scaler.transform)
+    model = clf.fit(scaled)
+    with pytest.raises(ValueError, match=WAY_OUT):
+        make_pipeline(StandardScaler(), clf).fit(parquet, parquet.target)
+    pipe = make_pipeline(Streamed(StandardScaler()), clf).fit(parquet, parquet.target)
+    assert pipe.predict(parquet).shape == (120,)
+    expected = torch.from_numpy(scaler.transform(parquet[3:5])).double()
+    torch.testing.assert_close(scaled.read([3, 4]).X, expected, atol=1e-6, rtol=0)
+    assert (
+        clone(clf).set_params(module=torch.nn.Linear(4, 2), module_params=None).fit(scaled).loss_
+        > 0
+    )
+    assert model.predict(scaled).shape == (120,)
+
+
+def test_an_imputer_over_a_dataset_and_of_some_rows(clf):
+    X = np.random.default_rng(0).normal(size=(30, 3)).astype("float32")
+    X[4, 1] = np.nan
+    ds = as_dataset(X, np.arange(30) % 2)
+    with pytest.raises(ValueError, match=r"NaN: feature 1, row 4.*Streamed\(SimpleImputer"):
+        clf.fit(ds)
+    for imputer in (SimpleImputer(), Streamed(SimpleImputer())):
+        pipe = make_pipeline(imputer, clf).fit(ds, ds.target)
+        assert pipe.predict(ds).shape == (30,)
+    filled = ds.map_batches(SimpleImputer().fit(ds[:20]).transform)
+    assert filled.read([4]).X[0, 1].item() == pytest.approx(np.nanmean(X[:20, 1]), rel=1e-5)
+    assert clf.fit(filled).predict(filled).shape == (30,)

@@ -1,4 +1,4 @@
-"""Whole fits on a GPU; what moves the batches there is tested in tests/data/test_transfer.py."""
+"""Whole fits on a GPU; how batches get there: tests/data/tensors/test_transfer.py."""
 
 import itertools
 

@@ -1,15 +1,25 @@
-"""Arrays in memory: numpy arrays of any rank, memory maps, torch tensors, lists, CSR matrices."""
+"""Arrays in memory: numpy arrays of any rank, memory maps, torch tensors, lists, CSR matrices.
 
-from collections.abc import Callable, Sequence
+Several of them under names are the inputs of a module that takes more than one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from torch import Tensor
 
-from sklearnish.data._files import Manifest
+from sklearnish.data._files.changes import Manifest
+from sklearnish.data._pairs import check_rows_alone
 from sklearnish.data._source import Column, Field, IntArray, Source
+from sklearnish.data._tensors.convert import as_numpy, from_numpy
+
+_SMALL = 2**30
+"""Bytes of a memory map up to which its numbers are looked at, as those of an array are."""
 
 
 class ArraySource(Source):
@@ -25,12 +35,16 @@ class ArraySource(Source):
     work = "copying"
 
     def __init__(self, X: Any) -> None:
-        self._X = _as_rows(X)
+        self._X = as_rows(X)
         self.name = f"{type(X).__name__} of shape {tuple(self._X.shape)}"
         self.n_rows = int(self._X.shape[0])
         self.in_memory = not isinstance(self._X, np.memmap)
-        self.writable = isinstance(self._X, np.memmap) and self._X.mode != "r"
-        self.schema = {"X": Field(_dtype_name(self._X), "number", tuple(self._X.shape[1:]))}
+        self.by_numbers = isinstance(self._X, np.memmap) and _by_numbers(self._X)
+        self.schema = {
+            "X": Field(
+                str(self._X.dtype).removeprefix("torch."), "number", tuple(self._X.shape[1:])
+            )
+        }
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Gather the rows: one allocation, one copy."""
@@ -39,49 +53,109 @@ class ArraySource(Source):
     def __getstate__(self) -> dict[str, Any]:
         """Describe a memory map by its file: pickled as an array it would travel whole."""
         state = self.__dict__.copy()
-        state["_X"] = _MemmapRef.of(self._X) or self._X
+        state["_X"] = _as_file(self._X)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Map the file again."""
-        if isinstance(state["_X"], _MemmapRef):
-            state = state | {"_X": state["_X"].open()}
+        if isinstance(state["_X"], partial):
+            state = state | {"_X": state["_X"]()}
         self.__dict__.update(state)
 
 
-class _MemmapRef:
-    """Where on disk the values of a memory map begin."""
+class DictSource(Source):
+    """Rows of several arrays under names, as the field "X": what ``forward`` takes by keyword.
 
-    manifest: Manifest
+    Whole numbers stay whole, as in the dicts of a torch Dataset: they may be what an embedding
+    looks up.
 
-    def __init__(self, *args: Any) -> None:
-        self._args = args
+    Parameters
+    ----------
+    X : mapping of str to array-like of shape (n_rows, ...)
+        Kept as they are, without a copy; lists become arrays.
 
-    @classmethod
-    def of(cls, X: Any) -> "_MemmapRef | None":
-        """Describe a C-contiguous memory map or slice of one, else None.
+    Raises
+    ------
+    TypeError
+        If a key is no text, or a value holds rows of its own, as a Dataset does.
+    ValueError
+        If there is no array, or they differ in their numbers of rows.
+    """
 
-        Mode "c" is no such thing: what was written to the map is not in the file.
-        """
-        if not isinstance(X, np.memmap) or X.filename is None or not X.flags.c_contiguous:
-            return None
-        if X.mode == "c":
-            return None
-        root = X
-        while isinstance(root.base, np.memmap):
-            root = root.base
-        offset = root.offset + X.ctypes.data - root.ctypes.data
-        ref = cls(str(X.filename), X.dtype, "r", offset, X.shape)
-        # So that a pickle of rows that have changed is another one.
-        ref.manifest = Manifest.of(ref._args[0])
-        return ref
+    tabular = False
+    work = "copying"
 
-    def open(self) -> Any:
-        """Map the values again, read-only."""
-        return np.memmap(*self._args)
+    def __init__(self, X: Mapping[str, Any]) -> None:
+        _check_inputs(X)
+        self._parts = {name: ArraySource(values) for name, values in X.items()}
+        lengths = {name: part.n_rows for name, part in self._parts.items()}
+        self.n_rows = next(iter(lengths.values()))
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"The arrays of a dict need one number of rows, got {lengths}.")
+        self.name = f"dict of {', '.join(map(repr, self._parts))}"
+        self.in_memory = all(part.in_memory for part in self._parts.values())
+        self.by_numbers = any(part.by_numbers for part in self._parts.values())
+        self.schema = {"X": Field("dict", "other")}
+
+    def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
+        """Gather the rows of each."""
+        taken = {name: part.read(rows, ["X"])["X"] for name, part in self._parts.items()}
+        return {name: {key: as_tensor(x) for key, x in taken.items()} for name in columns}
 
 
-def _as_rows(X: Any) -> Any:
+def _check_inputs(X: Mapping[str, Any]) -> None:
+    """Refuse dicts that are no inputs of a module."""
+    if not X:
+        raise ValueError("The dict of arrays is empty; at least one array is needed.")
+    if not all(isinstance(name, str) for name in X):
+        raise TypeError(
+            "The keys of a dict of arrays must be text, the names that the module's forward has "
+            f"for its inputs, got {', '.join({type(name).__name__ for name in X})}."
+        )
+    for name, values in X.items():
+        if isinstance(values, Mapping) or type(values).__name__ == "Dataset":
+            raise TypeError(
+                f"{name!r} is a {type(values).__name__}, not an array. Pass one of the parts of "
+                f"the dict: X[{name!r}]."
+            )
+
+
+def as_tensor(x: Column) -> Tensor:
+    """Wrap rows in a tensor; torch cannot compute with unsigned numbers but bytes."""
+    if isinstance(x, Tensor):
+        return x
+    array = as_numpy(x)
+    wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
+    return from_numpy(array.astype(np.int64) if wide else array)
+
+
+def _by_numbers(X: Any) -> bool:
+    """Tell maps that can be written to, those that joblib makes for its processes, small ones."""
+    return X.mode != "r" or X.nbytes <= _SMALL or "joblib_memmapping" in str(X.filename)
+
+
+def _as_file(X: Any) -> Any:
+    """Describe a C-contiguous memory map, or a slice of one, by what maps it again, read-only.
+
+    Mode "c" is no such thing: what was written to the map is not in the file.
+    """
+    mapped = isinstance(X, np.memmap) and X.filename is not None and X.flags.c_contiguous
+    if not mapped or X.mode == "c":
+        return X
+    root = X
+    while isinstance(root.base, np.memmap):
+        root = root.base
+    offset = root.offset + X.ctypes.data - root.ctypes.data
+    path = str(X.filename)
+    return partial(_map, Manifest.of(path), path, X.dtype, "r", offset, X.shape)
+
+
+def _map(manifest: Manifest, *args: Any) -> Any:
+    """Map a file; what it looked like is there to make a pickle of other rows another one."""
+    return np.memmap(*args)
+
+
+def as_rows(X: Any) -> Any:
     """Turn lists into arrays and other sparse formats into CSR; refuse what is not numbers."""
     if isinstance(X, torch.Tensor):
         X = _checked_tensor(X.detach())
@@ -91,10 +165,12 @@ def _as_rows(X: Any) -> Any:
     elif not isinstance(X, np.ndarray):
         X = _array_from_list(X)
     if X.ndim == 0:
-        is_path = isinstance(X.tolist(), str | PathLike)
+        given = X.tolist()
+        is_path = isinstance(given, str | PathLike)
         hint = " Scan a file first: sn.scan_parquet(path)." if is_path else ""
-        raise ValueError(f"Expected an array of rows, got a scalar: {X.tolist()!r}.{hint}")
+        raise ValueError(f"Expected an array of rows, got one {type(given).__name__}.{hint}")
     if not isinstance(X, torch.Tensor) and X.dtype.kind not in "biuf":
+        check_rows_alone(X)
         raise ValueError(
             f"Expected numbers, got an array of dtype {X.dtype}. Convert it with "
             f"X.astype(float), or encode text columns first, for example in a ColumnTransformer."
@@ -119,31 +195,30 @@ def _checked_tensor(X: torch.Tensor) -> torch.Tensor:
 
 def _array_from_list(X: Any) -> Any:
     """Make an array of nested lists, with a message of our own for ragged ones."""
+    check_rows_alone(X)
     try:
-        return np.asarray(X)
+        return np.asarray(detached(X))
     except ValueError as error:
-        if _is_pair(X):
-            raise ValueError(
-                f"X is a pair of arrays of {len(X[0])} rows each. Pass them one by one: "
-                "as_dataset(X, y)."
-            ) from error
         raise ValueError(
             f"Rows of different lengths cannot be made into an array ({error}). "
             "Pad or cut them to one length."
         ) from error
 
 
-def _is_pair(X: Any) -> bool:
-    """Tell a tuple of features and labels from rows."""
-    if not isinstance(X, tuple) or len(X) != 2:
-        return False
-    first, second = (tuple(getattr(x, "shape", ())) for x in X)
-    return first[:1] == second[:1] != ()
+def detached(X: Any) -> Any:
+    """Take the numbers of a list of tensors, which may be on a device or require grad."""
+    if isinstance(X, list | tuple) and any(isinstance(x, Tensor) for x in X[:1]):
+        return [np.asarray(x.numpy(force=True) if isinstance(x, Tensor) else x) for x in X]
+    return X
 
 
-def _dtype_name(X: Any) -> str:
-    """Name a dtype as numpy does."""
-    return str(X.dtype).removeprefix("torch.")
+def mixed_as_objects(X: Any) -> Any:
+    """Keep numbers beside text in lists of rows, of which NumPy would make text."""
+    try:
+        is_text = isinstance(X, list | tuple) and np.asarray(X).dtype.kind in "US"
+    except ValueError:  # rows of several lengths, which are refused later
+        return X
+    return np.array(X, dtype=object) if is_text else X
 
 
 def _take(X: Any, rows: IntArray) -> Column:

@@ -1,21 +1,35 @@
-"""DataFrames in memory: pandas, polars, Arrow tables and what else narwhals knows."""
+"""Tables in memory: pandas, polars, Arrow, what else narwhals knows, and those of Hugging Face."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from sklearnish.data import _arrow
+from sklearnish.data._arrow import columns as arrow
+from sklearnish.data._arrow import lists
 from sklearnish.data._source import Column, Field, IntArray, Source
+from sklearnish.data._tensors.convert import as_numpy
 
-_NUMPY_KINDS = {"b": "number", "i": "number", "u": "number", "f": "number", "M": "datetime"}
+_ONE_TYPE = {"string", "bytes", "boolean", "integer", "decimal"}
+_ONE_TYPE |= {"date", "datetime", "datetime64", "time", "timedelta"}
+"""What pandas calls objects of which Arrow makes a column."""
+
+_COLLECTED = {
+    "polars": "pass frame.collect()",
+    "dask": "pass frame.compute()",
+    "duckdb": "pass relation.arrow()",
+    "ibis": "pass table.to_pyarrow()",
+}
+"""What makes rows of a lazy frame, by the package of its type."""
 
 
 def is_frame(X: object) -> bool:
-    """Say whether something is a DataFrame, an Arrow table or a polars LazyFrame."""
-    return nw.dependencies.is_into_dataframe(X) or nw.dependencies.is_polars_lazyframe(X)
+    """Say whether something is a DataFrame, an Arrow table, or lazy like polars's LazyFrame."""
+    return nw.dependencies.is_into_dataframe(X) or nw.dependencies.is_into_lazyframe(X)
 
 
 class FrameSource(Source):
@@ -31,6 +45,8 @@ class FrameSource(Source):
 
     Attributes
     ----------
+    columns : dict of str to ndarray or pyarrow.ChunkedArray
+        The values.
     columns_are_strings : bool
         Whether all names were strings; others are kept as ``str(name)``.
 
@@ -46,20 +62,25 @@ class FrameSource(Source):
     work = "copying"
 
     def __init__(self, frame: Any) -> None:
-        if nw.dependencies.is_polars_lazyframe(frame):
-            raise TypeError("a polars LazyFrame holds no rows yet: pass frame.collect().")
+        if nw.dependencies.is_into_lazyframe(frame):
+            package = type(frame).__module__.partition(".")[0]
+            way = _COLLECTED.get(package, "collect it into pandas or an Arrow table first")
+            raise TypeError(
+                f"a {package} {type(frame).__name__} holds no rows yet: {way}. Larger than "
+                "memory, it can be written to Parquet and scanned, sn.scan_parquet(path)."
+            )
         if not is_frame(frame):
             raise TypeError(f"expected a DataFrame or pyarrow.Table, got {type(frame).__name__}.")
         names, columns = _columns_of(frame)
         self.columns_are_strings = all(isinstance(name, str) for name in names)
         self.name = type(frame).__name__
-        _arrow.check_names([str(name) for name in names], f"the {self.name}")
+        arrow.check_names([str(name) for name in names], f"the {self.name}")
         self.n_rows = len(frame)
-        self._columns: dict[str, Column] = {}
+        self.columns: dict[str, Column] = {}
         self.schema: dict[str, Field] = {}
         for name, column in zip(map(str, names), columns, strict=True):
             column = _unwrap(column)
-            self._columns[name] = column
+            self.columns[name] = column
             self.schema[name] = _field(column)
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
@@ -70,14 +91,15 @@ class FrameSource(Source):
             name: np.take(column, rows, axis=0, mode="clip")
             if isinstance(column, np.ndarray)
             else column.take(indices)
-            for name, column in ((name, self._columns[name]) for name in columns)
+            for name, column in ((name, self.columns[name]) for name in columns)
         }
 
 
 def _columns_of(frame: Any) -> tuple[list[Any], list[Any]]:
     """List names and columns as NumPy or Arrow arrays."""
     if nw.dependencies.is_pandas_dataframe(frame):
-        return list(frame.columns), [_from_pandas(frame.iloc[:, i]) for i in range(frame.shape[1])]
+        names, columns = zip(*frame.items(), strict=True) if frame.shape[1] else ((), ())
+        return list(names), [_from_pandas(column) for column in columns]
     # narwhals refuses a repeated name with an error of its own, so Arrow tables pass by it.
     is_table = nw.dependencies.is_pyarrow_table(frame)
     table = frame if is_table else nw.from_native(frame, eager_only=True).to_arrow()
@@ -107,11 +129,19 @@ def _from_objects(series: Any) -> Any:
     try:
         if kind in ("floating", "mixed-integer-float"):
             return series.to_numpy(dtype=np.float64, na_value=np.nan)
-        if kind in ("string", "boolean", "integer", "decimal", "date", "datetime", "datetime64"):
+        lists_ = kind in ("mixed", "unknown-array") and _holds_lists(series)
+        if lists_ or kind in _ONE_TYPE:
             return _chunked(pa.array(series, from_pandas=True))
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        pass  # integers beyond 64 bits, mixed time zones
-    return series.to_numpy()
+        if kind in ("integer", "decimal"):  # beyond 64 bits, infinite
+            return series.to_numpy(dtype=np.float64, na_value=np.nan)
+    return series.to_numpy()  # of mixed time zones, too
+
+
+def _holds_lists(series: Any) -> bool:
+    """Say whether the first value that is not missing is a list or an array."""
+    first = series.first_valid_index()
+    return first is not None and isinstance(series.dropna().iloc[0], list | tuple | np.ndarray)
 
 
 def _chunked(array: Any) -> Any:
@@ -123,11 +153,16 @@ def _unwrap(column: Any) -> Any:
     """Reduce Arrow columns to what is quick to take rows from."""
     if isinstance(column, np.ndarray):
         return column
+    column = _plainly_encoded(column)
     dtype = column.type
     if pa.types.is_null(dtype):
         return np.full(len(column), np.nan)
-    if pa.types.is_dictionary(dtype) and _arrow.to_field(dtype.value_type).kind == "number":
+    if pa.types.is_dictionary(dtype) and arrow.to_field(dtype.value_type).kind == "number":
         column = column.cast(dtype.value_type)
+    if arrow.list_width(column.type) is not None:
+        column = lists.as_features(column)
+    if pa.types.is_fixed_size_list(column.type) and arrow.to_field(column.type).kind == "number":
+        return as_numpy(column)  # Arrow's take is wrong for nested lists that are a slice
     if column.num_chunks != 1:
         column = _chunked(column.combine_chunks())
     plain = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
@@ -136,9 +171,58 @@ def _unwrap(column: Any) -> Any:
     return column
 
 
+def _plainly_encoded(column: Any) -> Any:
+    """Undo encodings of which Arrow takes no rows, or that pandas does not know."""
+    dtype, t = column.type, pa.types
+    if t.is_run_end_encoded(dtype):
+        return _plainly_encoded(_chunked(pc.run_end_decode(column)))
+    if t.is_string_view(dtype) or t.is_binary_view(dtype):
+        return column.cast(pa.large_string() if t.is_string_view(dtype) else pa.large_binary())
+    if t.is_dictionary(dtype) and any(map(_repeats, column.chunks)):
+        return column.cast(dtype.value_type).dictionary_encode()
+    return column
+
+
+def _repeats(array: Any) -> bool:
+    """Tell a dictionary that holds null, or a value twice; those of pandas never do."""
+    values = array.dictionary
+    if isinstance(values.type, pa.BaseExtensionType):  # intervals, periods
+        return False
+    return bool(values.null_count or len(values.unique()) < len(values))
+
+
 def _field(column: Any) -> Field:
     """Describe a column."""
     if not isinstance(column, np.ndarray):
-        return _arrow.to_field(column.type)
-    kind = _NUMPY_KINDS.get(column.dtype.kind, "other")
-    return Field(column.dtype.name, kind, column.shape[1:])
+        return arrow.to_field(column.type)
+    return Field.of_numpy(column.dtype, column.shape[1:])
+
+
+def is_hugging_face(X: object) -> bool:
+    """Tell a Dataset of the library, which is not imported for the question."""
+    library: Any = sys.modules.get("datasets")
+    kinds = [getattr(library, name, None) for name in ("Dataset", "IterableDataset")]
+    return any(isinstance(kind, type) and isinstance(X, kind) for kind in kinds)
+
+
+def to_table(X: Any) -> Any:
+    """Return the rows and columns that a Dataset shows as an Arrow table.
+
+    Raises
+    ------
+    TypeError
+        If it is a stream, or makes its rows by a function of its own.
+    """
+    if not hasattr(X, "with_format") or not hasattr(X, "data"):
+        raise TypeError(
+            "X is a Hugging Face IterableDataset. It has no row indices, so it cannot be "
+            "shuffled or split. Write it once, X.to_parquet(path), and pass "
+            "sn.scan_parquet(path)."
+        )
+    if X.format["type"] == "custom":
+        raise TypeError(
+            "this Hugging Face Dataset computes its rows by a function (set_transform), which "
+            "would be lost in an Arrow table. Apply it once, X.map(function); or remove it, "
+            "X.with_format(None), and use augment= or ds.map."
+        )
+    return X.with_format("arrow", columns=X.format["columns"])[:]

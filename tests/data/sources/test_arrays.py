@@ -7,8 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearnish.data._matrix import as_numpy
-from sklearnish.data._sources.arrays import ArraySource
+from sklearnish.data._as_dataset import as_dataset
+from sklearnish.data._sources import arrays
+from sklearnish.data._sources.arrays import ArraySource, DictSource
+from sklearnish.data._tensors.convert import as_numpy
 
 X = np.arange(24.0).reshape(6, 4)
 MAKE = {
@@ -102,8 +104,13 @@ def test_what_was_written_to_a_private_map_travels_with_it(mapped, tmp_path):
     source = ArraySource(private)
     again = pickle.loads(pickle.dumps(source))
     np.testing.assert_array_equal(again.read(np.array([2, 3]), ["X"])["X"], private[2:4])
-    assert source.writable
-    assert not ArraySource(mapped).writable
+    assert source.by_numbers
+
+
+def test_large_memory_maps_are_known_by_their_file(mapped, monkeypatch):
+    assert ArraySource(mapped).by_numbers
+    monkeypatch.setattr(arrays, "_SMALL", mapped.nbytes - 1)
+    assert not ArraySource(mapped).by_numbers
 
 
 def test_a_memory_map_with_gaps_still_pickles(mapped):
@@ -115,10 +122,13 @@ def test_a_memory_map_with_gaps_still_pickles(mapped):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (5, "got a scalar: 5"),
-        (None, "got a scalar: None"),
-        ("text", r"got a scalar: 'text'. Scan a file first: sn\.scan_parquet\(path\)"),
-        ((np.ones((5, 3)), np.ones(5)), r"pair of arrays of 5 rows each.*as_dataset\(X, y\)"),
+        (5, "got one int"),
+        (None, "got one NoneType"),
+        ("text", r"got one str\. Scan a file first: sn\.scan_parquet\(path\)"),
+        (
+            (np.ones((5, 3)), np.ones(5)),
+            r"pair of arrays, of shapes \(5, 3\) and \(5,\).*as_dataset\(X, y\)",
+        ),
         ((np.ones((5, 3)), np.ones(4)), "Rows of different lengths"),
         ([[1, 2], [3]], "Rows of different lengths"),
         ([["a", "b"]], r"got an array of dtype <U1. Convert it with X.astype\(float\)"),
@@ -135,3 +145,41 @@ def test_a_memory_map_with_gaps_still_pickles(mapped):
 def test_what_is_not_an_array_of_numbers_is_refused(X, message):
     with pytest.raises(ValueError, match=message):
         ArraySource(X)
+
+
+IDS, NUMBERS = np.array([3, 1, 2], np.uint16), np.arange(6.0).reshape(3, 2)
+
+
+@pytest.mark.parametrize("form", [np.asarray, torch.from_numpy, sp.csr_array, np.ndarray.tolist])
+def test_a_dict_of_arrays_is_rows_of_several_inputs(form):
+    source = DictSource({"ids": IDS, "x": form(NUMBERS)})
+    assert (source.n_rows, source.in_memory, source.tabular) == (3, True, False)
+    read = source.read(np.array([2, 0]), ["X"])["X"]
+    assert read["ids"].dtype == torch.int64
+    assert read["ids"].tolist() == [2, 3]
+    assert read["x"].tolist() == NUMBERS[[2, 0]].tolist()
+    read["x"].zero_()
+    assert NUMBERS[2, 1] == 5.0
+    ds = as_dataset({"ids": IDS, "x": form(NUMBERS)}, [0, 1, 1])
+    assert ds[1:].target.tolist() == [1, 1]
+    assert ds.read([1]).X["x"].dtype == torch.float32
+    assert "from: dict of 'ids', 'x'" in repr(ds)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        ({}, ValueError, "dict of arrays is empty"),
+        ({"a": NUMBERS, "b": NUMBERS[:2]}, ValueError, r"one number of rows.*'a': 3, 'b': 2"),
+        ({0: NUMBERS}, TypeError, "must be text.*got int"),
+        ({"a": {"b": NUMBERS}}, TypeError, r"'a' is a dict.*X\['a'\]"),
+    ],
+)
+def test_dicts_that_are_no_inputs(X, error, message):
+    with pytest.raises(error, match=message):
+        as_dataset(X)
+
+
+def test_a_list_of_tensors_that_require_grad_is_rows():
+    rows = [torch.full((2,), float(i), requires_grad=True) for i in range(3)]
+    assert ArraySource(rows).read(np.array([2]), ["X"])["X"].tolist() == [[2.0, 2.0]]

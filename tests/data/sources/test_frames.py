@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._sources.frames import FrameSource, is_frame
 
 FRAME = pd.DataFrame(
@@ -88,9 +89,9 @@ def test_numbers_are_not_copied():
     values = np.random.default_rng(0).standard_normal((100, 3))
     frame = pd.DataFrame(values, columns=list("abc"), copy=False)
     source = FrameSource(frame)
-    assert all(np.shares_memory(source._columns[name], values) for name in "abc")
+    assert all(np.shares_memory(source.columns[name], values) for name in "abc")
     series = pl.Series("x", values[:, 0].copy())
-    assert np.shares_memory(FrameSource(series.to_frame())._columns["x"], series.to_numpy())
+    assert np.shares_memory(FrameSource(series.to_frame()).columns["x"], series.to_numpy())
 
 
 def test_a_read_does_not_show_later_changes():
@@ -145,3 +146,70 @@ def test_it_pickles_and_survives_a_fork(frame):
     with multiprocessing.get_context("fork").Pool(1) as pool:
         there = pool.apply(source.read, (rows, ["f", "s"]))
     assert [listed(column) for column in there.values()] == here
+
+
+HUGGING_FACE = {"a": [0.0, 1.0, 2.0, 3.0], "b": [1, 2, 3, 4], "label": list("xyxy")}
+
+
+@pytest.fixture(scope="module")
+def hugging_face():
+    return pytest.importorskip("datasets").Dataset.from_dict(HUGGING_FACE)
+
+
+def test_a_hugging_face_dataset_is_its_table(hugging_face):
+    chosen = hugging_face.select([2, 0, 2]).remove_columns("label")
+    ds = as_dataset(chosen, hugging_face.select([2, 0, 2])["label"])
+    assert (ds.shape, ds.columns) == ((3, 2), ("a", "b"))
+    assert ds.to_pandas()["a"].tolist() == [2.0, 0.0, 2.0]
+    assert ds.target.tolist() == ["x", "x", "x"]
+    assert as_dataset(hugging_face.with_format("numpy", columns=["b"])).columns == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda hf: hf.with_transform(dict), "by a function .set_transform"),
+        (lambda hf: hf.to_iterable_dataset(), r"no row indices.*to_parquet\(path\).*scan_parquet"),
+        (lambda hf: hf.train_test_split(0.5), r"'train' is a Dataset.*X\['train'\]"),
+    ],
+)
+def test_hugging_face_datasets_that_are_no_table(hugging_face, change, message):
+    with pytest.raises(TypeError, match=message):
+        as_dataset(change(hugging_face))
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (pa.array(["a", "b", None, "b"], pa.string_view()), "text"),
+        (pa.array([b"a", b"b", None, b"b"], pa.binary_view()), "other"),
+        (pa.RunEndEncodedArray.from_arrays(pa.array([1, 4], pa.int32()), [1.5, 2]), "number"),
+        (pa.RunEndEncodedArray.from_arrays(pa.array([1, 4], pa.int32()), ["a", "b"]), "text"),
+        (pa.DictionaryArray.from_arrays([0, 1, 2, 3], ["a", "b", None, "b"]), "text"),
+        (pa.DictionaryArray.from_arrays([0, 1, None, 2], ["a", "b", "b"]), "text"),
+    ],
+)
+def test_encodings_of_arrow_are_the_values_they_mean(column, kind):
+    source = FrameSource(pa.table({"a": column}))
+    assert source.schema["a"].kind == kind
+    rows = np.array([2, 0, 3, 3])
+    wanted = [column.to_pylist()[row] for row in rows]
+    found = source.read(rows, ["a"])["a"]
+    assert (found.tolist() if kind == "number" else found.to_pylist()) == wanted
+    shown = as_dataset(pa.table({"a": column})).to_pandas()["a"]
+    assert [None if pd.isna(value) else value for value in shown] == column.to_pylist()
+
+
+def test_objects_that_are_numbers_beyond_arrow_are_floats():
+    for values in ([2**70, None, 3], [Decimal("Infinity"), Decimal("NaN"), Decimal("1.5")]):
+        source = FrameSource(pd.DataFrame({"a": pd.Series(values, dtype=object)}))
+        expected = [float("nan") if value is None else float(value) for value in values]
+        np.testing.assert_array_equal(source.read(np.arange(3), ["a"])["a"], expected)
+
+
+@pytest.mark.parametrize("make", [pd.interval_range, pd.period_range])
+def test_categories_of_intervals_and_periods_are_read(make):
+    levels = make(start=0, end=3) if make is pd.interval_range else make("2020", "2022", freq="Y")
+    column = pd.Series(pd.Categorical([levels[1], levels[0], None], categories=levels))
+    read = FrameSource(pd.DataFrame({"a": column})).read(np.array([2, 0]), ["a"])["a"]
+    assert read.chunk(0).indices.to_pylist() == [None, 1]

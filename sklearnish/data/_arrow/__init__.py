@@ -1,0 +1,1 @@
+"""What the formats that speak Arrow have in common."""

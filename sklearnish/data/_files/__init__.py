@@ -1,0 +1,1 @@
+"""Files: which are meant, whether they changed, how they are written and kept open."""

@@ -1,0 +1,120 @@
+"""Paths: which files are meant by what the user gave."""
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""A path, a glob, a directory, or several of them."""
+
+
+def expand_paths(paths: Paths, suffixes: Sequence[str] = ()) -> list[Path]:
+    """List the files that a path, glob, directory or list of them stands for.
+
+    Matches of a glob and files of a directory (searched recursively; names that start with
+    "." or "_" are skipped) come in sorted order, those of a list in the order of the list.
+
+    Parameters
+    ----------
+    paths : str, path or iterable of them
+        What the user gave.
+    suffixes : sequence of str, default=()
+        Endings that count in a directory, such as (".parquet",); any if empty.
+
+    Returns
+    -------
+    list of Path
+        Absolute paths of existing files that are not empty.
+
+    Raises
+    ------
+    FileNotFoundError
+        A file is missing, a glob or a directory has no match, a path is empty.
+    ValueError
+        A file is empty, is given twice, or a path is a URL.
+    TypeError
+        Something is neither a str nor a path.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else as_list(paths)
+    if not given:
+        raise FileNotFoundError("no file was given: the list of paths is empty.")
+    files = [file for item in given for file in expand(item, tuple(suffixes))]
+    seen: set[Path] = set()
+    for file in files:
+        if file in seen:
+            raise ValueError(f"{file} is given twice: its rows would be read twice. Remove one.")
+        seen.add(file)
+        if file.stat().st_size == 0:
+            raise ValueError(f"{file} is empty (0 bytes). Remove it, or write it again.")
+    return files
+
+
+def path_text(path: object) -> str:
+    """Spell a path as text; an empty one, for pathlib the current folder, was never meant."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"expected a path (str or pathlib.Path), got {type(path).__name__}.")
+    text: str = os.fspath(path)
+    if not text:
+        raise FileNotFoundError(
+            "an empty path was given. Give a file or folder ('.' is the current folder); if the "
+            "path comes from an environment variable or a setting, set it."
+        )
+    return text
+
+
+def absolute(item: object) -> Path:
+    """Spell a path in full, whatever the current folder will be."""
+    return Path(os.path.abspath(Path(str(item)).expanduser()))  # noqa: PTH100 - keeps links
+
+
+def as_list(paths: object) -> list[object]:
+    """List an iterable of paths."""
+    if not isinstance(paths, Iterable):
+        raise TypeError(f"expected a path or a list of paths, got {type(paths).__name__}.")
+    return list(paths)
+
+
+def expand(item: object, suffixes: tuple[str, ...]) -> list[Path]:
+    """List the files of one path, glob or directory."""
+    text = path_text(item)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+        raise ValueError(f"{text} is a URL; only local files can be read. Download it first.")
+    path = absolute(text)
+    if path.is_dir():
+        return _in_folder(path, suffixes)
+    if path.exists():
+        return [path]
+    if not glob.has_magic(text):
+        raise FileNotFoundError(
+            f"{text} does not exist (looked for {path}). Check the spelling and the current folder."
+        )
+    found = sorted(Path(n) for n in glob.glob(str(path), recursive=True))  # noqa: PTH207
+    files = [name for name in found if name.is_file()]
+    if not files:
+        raise FileNotFoundError(f"no file matches {text} (searched in {Path.cwd()}).")
+    return files
+
+
+def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """List the data files under a folder."""
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+        and (not suffixes or path.name.lower().endswith(suffixes))
+    ]
+    if not files:
+        wanted = " or ".join(suffixes) or "data"
+        raise FileNotFoundError(f"the folder {folder} holds no {wanted} file.")
+    return files
+
+
+def describe(paths: Paths) -> str:
+    """Name what the user gave, for reprs and errors."""
+    if isinstance(paths, str | os.PathLike):
+        return os.fspath(paths)
+    names = [os.fspath(path) for path in paths]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,0 +1,1 @@
+"""Functions of rows and batches: their results and their randomness."""

@@ -1,0 +1,1 @@
+"""One fetch, wherever it is read."""

@@ -1,0 +1,221 @@
+"""Images: folders of classes, lists of files, or an uncompressed tar read by offset.
+
+What is kept per image is a few numbers and its name in one long string, never a Python object,
+so that a million images cost each worker process some tens of megabytes at most.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sklearnish.data._errors import BadRowsError
+from sklearnish.data._files.paths import path_text
+from sklearnish.data._source import Column, Field, IntArray, Source
+from sklearnish.data._sources.images.decode import Pixels, Size, decode, require_pillow
+from sklearnish.data._sources.images.labels import Coded, Labels, given, labelled
+from sklearnish.data._sources.images.names import SUFFIXES, LeftOut
+from sklearnish.data._sources.images.stores import Files, Folders, Store
+from sklearnish.data._sources.images.tar import Tar
+
+Path_ = str | os.PathLike[str]
+Sides = int | Sequence[int] | None
+"""One for both, or height and width; None leaves images as they are."""
+
+
+class ImageSource(Source):
+    """Images of one size with their labels.
+
+    Made by ``images_in_folder``, ``images_in_tar`` and ``images_from_paths``. The field "X" is
+    the image, uint8 of shape (3, height, width); "path" its path; "y", where there are labels,
+    one per image.
+
+    Parameters
+    ----------
+    store : Store
+        Where the bytes are.
+    labels : Coded or None
+        One label per image.
+    size : int, (int, int) or None
+        Side, or height and width, to which every image is resized without keeping its aspect
+        ratio; None if all have one size already.
+
+    Raises
+    ------
+    ValueError
+        `size` is not one or two positive integers, or the first image cannot be read.
+    ImportError
+        Pillow is missing.
+    """
+
+    tabular = False
+    work = "reading and decoding"
+    row_seconds = 5e-4  # a JPEG of 224 to 500 pixels a side, to 64 x 64
+
+    def __init__(self, store: Store, labels: Coded | None, size: Sides) -> None:
+        require_pillow()
+        self._store = store
+        self._size = _check_size(size)
+        self._labels = labels
+        self.name = store.name
+        self.n_rows = len(store.names)
+        first = np.zeros(1, np.int64)
+        height, width = self._size or self._decode(0, next(store.read(first))).shape[:2]
+        self.schema = {
+            "X": Field("uint8", "number", (3, height, width)),
+            "path": Field("string", "text"),
+        }
+        if labels is not None:
+            self.schema["y"] = labels.field
+
+    def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
+        """Decode images, or look up labels."""
+        out: dict[str, Column] = {}
+        if "X" in columns:
+            out["X"] = self._read_pictures(rows)
+        if "y" in columns and self._labels is not None:
+            out["y"] = self._labels.take(rows)
+        if "path" in columns:
+            out["path"] = self._paths(rows)
+        return {name: out[name] for name in columns}
+
+    def _paths(self, rows: IntArray) -> Column:
+        """Look up paths; bytes that are no UTF-8 become question marks."""
+        names = (self._store.names[row] for row in rows.tolist())
+        plain = [name.encode(errors="replace").decode() for name in names]
+        return pa.chunked_array([pa.array(plain, pa.string())])
+
+    def _read_pictures(self, rows: IntArray) -> Pixels:
+        """Decode images into one array."""
+        shape = self.schema["X"].shape
+        out = np.empty((len(rows), *shape), np.uint8)
+        errors: dict[int, ValueError] = {}
+        for row, place, data in zip(rows.tolist(), out, self._store.read(rows), strict=True):
+            try:
+                place[...] = self._sized(row, data)
+            except ValueError as error:
+                errors[row] = error
+        if errors:
+            first = next(iter(errors.values()))
+            raise BadRowsError(str(first), np.array(list(errors))) from first
+        return out
+
+    def _sized(self, row: int, data: bytes) -> Pixels:
+        """Decode one image, which must have the size of the others."""
+        pixels = self._decode(row, data).transpose(2, 0, 1)
+        shape = self.schema["X"].shape
+        if pixels.shape != shape:
+            raise ValueError(
+                f"{self.row_name(row)} has {pixels.shape[1]} x {pixels.shape[2]} "
+                f"pixels (height x width) and {self.row_name(0)} {shape[1]} x {shape[2]}. "
+                "Give size=(height, width) to resize them all."
+            )
+        return pixels
+
+    def _decode(self, row: int, data: bytes) -> Pixels:
+        """Decode one image; errors name it."""
+        try:
+            return decode(data, self._size)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.row_name(row)} cannot be decoded: {error}. Repair or remove it."
+            ) from error
+
+    def labels(self, column: str) -> Labels | None:
+        """Return the labels, which are known without decoding anything."""
+        return None if column != "y" or self._labels is None else self._labels.take(slice(None))
+
+    def row_name(self, row: int) -> str:
+        """Name the file, or the member of the tar."""
+        return self._store.label(row)
+
+    def check_unchanged(self) -> None:
+        """Raise DatasetChangedError if files changed since they were scanned, or were added.
+
+        Of many, 10,000 are looked at; the others are when they are read.
+        """
+        self._store.check_unchanged()
+
+
+def images_in_folder(folder: Path_, size: Sides = None, labels: Any = None) -> ImageSource:
+    """Read the images in a folder; the folder right below it around each is its label."""
+    root = Path(folder).expanduser().absolute()
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is not a folder of images.")
+    folders, left = Folders(root), LeftOut()
+    store = Files(str(folder), str(root), map(os.fsencode, folders.pictures(left)), folders)
+    known, folders.start = labelled(store, folders.found, left, labels, _part_of_folder)
+    folders.found = set()
+    source = ImageSource(store, known, size)
+    left.warn(str(folder), stacklevel=3)
+    return source
+
+
+def _part_of_folder(name: str, part: str) -> str:
+    """Spell how to scan a folder in a folder."""
+    return f"sn.scan_images({str(Path(name, part))!r})"
+
+
+def _part_of_tar(name: str, part: str) -> str:
+    """Spell how to scan a folder in a tar."""
+    return f"sn.scan_images({name!r}, root={part!r})"
+
+
+def images_in_tar(
+    path: Path_, size: Sides = None, labels: Any = None, root: Path_ | None = None
+) -> ImageSource:
+    """Read the members of an uncompressed tar, or of a folder in it, likewise."""
+    if path_text(path).lower().endswith(SUFFIXES):
+        raise ValueError(f"{path} is one image. scan_images takes a list of them: [path].")
+    left = LeftOut()
+    inside = "" if root is None else PurePosixPath(path_text(root)).as_posix()
+    store = Tar(Path(path).expanduser().absolute(), "" if inside == "." else inside, left)
+    known, _ = labelled(store, store.found, left, labels, _part_of_tar)
+    store.found = set()
+    source = ImageSource(store, known, size)
+    left.warn(str(path), stacklevel=3)
+    return source
+
+
+def images_from_paths(
+    paths: Iterable[Path_], labels: Any = None, size: Sides = None, root: Path_ | None = None
+) -> ImageSource:
+    """Read files in the order of a list, with one label each or none."""
+    if isinstance(paths, str | os.PathLike):
+        raise TypeError(f"expected a list of paths, got {os.fspath(paths)!r}; give [path].")
+    if root is None:
+        names = [os.fsencode(Path(path_text(path)).expanduser().absolute()) for path in paths]
+    else:
+        root = Path(path_text(root)).expanduser().absolute()
+        names = list(_inside(root, paths))
+    if not names:
+        raise FileNotFoundError("no image was given: the list of images is empty.")
+    first = str(Path(root or "", os.fsdecode(names[0])))
+    name = first if len(names) == 1 else f"{first} and {len(names) - 1} more"
+    store = Files(name, str(root or ""), names)
+    return ImageSource(store, None if labels is None else given(labels, store), size)
+
+
+def _inside(root: Path, paths: Iterable[Path_]) -> Iterator[bytes]:
+    """Yield paths relative to a folder, none of which leads out of it."""
+    real = root.resolve()
+    for path in map(Path, map(path_text, paths)):
+        whole = (root / path).resolve()
+        if path.is_absolute() or ".." in path.parts or not whole.is_relative_to(real):
+            raise ValueError(f"{path} leads out of the folder {root}, to {whole}. Remove it.")
+        yield os.fsencode(path)
+
+
+def _check_size(size: Sides) -> Size | None:
+    """Spell size as (height, width)."""
+    if size is None:
+        return None
+    given = size if isinstance(size, Iterable) else (size, size)
+    pair = tuple(int(s) if isinstance(s, Integral) else 0 for s in given)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"size must be a positive int or (height, width), got {size!r}.")
+    return pair

@@ -1,0 +1,1 @@
+"""The machine: cores, memory, devices, threads, locks, Ctrl-C."""

@@ -1,0 +1,1 @@
+"""Some rows of a source, and what its columns mean."""

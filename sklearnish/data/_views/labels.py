@@ -1,0 +1,319 @@
+"""Labels and weights of the rows of a view: columns, which are held in memory, or arrays.
+
+A row and its label may come from one call of the user's code. Such labels are asked for before
+training, to be numbered, and what the loss takes stands for them. A Dataset that draws a row and
+its label together gives other ones in each epoch, so the labels that come with the rows count.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from numbers import Number
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from sklearnish.data._arrow.frames import is_missing
+from sklearnish.data._arrow.lists import declared
+from sklearnish.data._shown import shown
+from sklearnish.data._source import Column, IntArray, Source
+from sklearnish.data._tensors.convert import as_numpy, from_numpy, to_matrix
+from sklearnish.data._views import row_numbers
+from sklearnish.data._views.row_numbers import Rows
+
+Values = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class OwnLabels:
+    """The labels that the rows of a view had when they were asked for.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows,) or (n_rows, n_targets)
+        In the order of the view; of no rows in a worker process.
+    classes : ndarray or None
+        Distinct labels, where they are text.
+    encode : callable or None
+        Turns other labels into what stands for them; None where there must be no others.
+    """
+
+    values: Values
+    classes: Values | None
+    encode: Callable[[Values], Values] | None = None
+
+    def take(self, picked: Any) -> "OwnLabels":
+        """Pick rows."""
+        return replace(self, values=self.values[picked])
+
+    def without_values(self) -> "OwnLabels":
+        """Leave what a worker process needs."""
+        return replace(self, values=self.values[:0], encode=None)
+
+    def numbered(self, labels: Values) -> Tensor:
+        """Make a tensor that can travel: of text, its number among the classes."""
+        known = self.classes
+        return from_numpy(labels if known is None else number_text(labels, known))
+
+    def standing_for(
+        self, came: Tensor, known: Values, positions: IntArray, name_row: Callable[[int], str]
+    ) -> Values:
+        """Return what stands for labels that came with rows.
+
+        Parameters
+        ----------
+        came : Tensor, n rows
+            They, as :meth:`numbered` gives them.
+        known : ndarray, one row for each of the view
+            What stands for the labels of the view.
+        positions : ndarray of int64, shape (n,)
+            Which rows of the view they are of.
+        name_row : callable
+            Names a row by its position.
+
+        Raises
+        ------
+        ValueError
+            If a label is another one than before, and may not be.
+        """
+        expected = self.numbered(self.values[positions])
+        if torch.equal(came, expected):
+            return known[positions]
+        labels = came.numpy() if self.classes is None else self.classes[came.numpy()]
+        if self.encode is not None:
+            return self.encode(labels)
+        different = (came != expected).reshape(len(came), -1).any(1).numpy()
+        first = int(np.flatnonzero(different)[0])
+        raise ValueError(
+            f"{name_row(int(positions[first]))} has the label {labels[first]}, but had "
+            f"{self.values[positions[first]]} before: its label changes from one call to the "
+            "next. Draw it from torch's, NumPy's or Python's global generators, or from one that "
+            "the Dataset holds: these are seeded, so that a row can be evaluated."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The targets, or the weights, of the rows of a view.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Columns that hold them; several are targets side by side.
+    array : ndarray or None
+        They, in the order of the view, where they are attached to it.
+    classes : ndarray or None
+        Distinct ones of attached text, ascending, which stay the same in all views.
+    own : OwnLabels or None
+        Those that come with the rows, where `array` stands for them.
+    """
+
+    names: tuple[str, ...] = ()
+    array: Values | None = None
+    classes: Values | None = None
+    own: OwnLabels | None = None
+
+    def __bool__(self) -> bool:
+        """Say whether there are any."""
+        return bool(self.names) or self.array is not None
+
+    @property
+    def come_with_rows(self) -> bool:
+        """Whether a source of arrays has them in its field "y"."""
+        return len(self.names) == 1 or self.own is not None
+
+    def of(self, source: Source, rows: Rows) -> Values | None:
+        """Values for the rows of a view, shape (n_rows,) or (n_rows, n_targets)."""
+        if self.array is not None:
+            return self.array
+        columns = [column(source, name, rows) for name in self.names]
+        return np.stack(columns, axis=1) if len(columns) > 1 else columns[0] if columns else None
+
+    def take(self, picked: Any) -> "Labels":
+        """Pick rows."""
+        if self.array is None:
+            return self
+        return replace(self, array=self.array[picked], own=self.own and self.own.take(picked))
+
+    def without_array(self) -> "Labels":
+        """Leave what a worker process needs."""
+        if self.own is not None:
+            return Labels(("y",), own=self.own.without_values())
+        return self if self.array is None else Labels()
+
+    def read(
+        self, source: Source, came: Column | None, rows: IntArray, dtype: torch.dtype
+    ) -> Tensor | None:
+        """Make a tensor of those in columns, for some rows, unless they came with these.
+
+        A column is looked up in memory, so that its type is that of all its values: a piece of
+        a file without missing ones would have another.
+        """
+        if self.own is not None:
+            return self.own.numbered(as_numpy(came))
+        if not self.names:
+            return None
+        if len(self.names) > 1:
+            return to_matrix([whole_column(source, name)[rows] for name in self.names], dtype)
+        (name,) = self.names
+        values = whole_column(source, name)[rows] if came is None else as_numpy(came)
+        classes = None if values.dtype.kind in "biuf" else classes_of(source, name)
+        return _to_tensor(values, dtype, classes)
+
+    def attach(
+        self,
+        came: Tensor | None,
+        positions: IntArray,
+        dtype: torch.dtype,
+        name_row: Callable[[int], str],
+    ) -> Tensor | None:
+        """Add those that are in memory to rows that were read without them."""
+        if self.array is None:
+            return came
+        if self.own is None or came is None:
+            return _to_tensor(self.array[positions], dtype, self.classes)
+        stand_ins = self.own.standing_for(came, self.array, positions, name_row)
+        return _to_tensor(stand_ins, dtype, self.classes)
+
+
+def number_text(labels: Values, classes: Values) -> Values:
+    """Look up the place of labels among the classes.
+
+    Raises
+    ------
+    ValueError
+        If one is not among them.
+    """
+    found = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    new = np.flatnonzero(classes[found] != labels)
+    if len(new):
+        raise ValueError(
+            f"The label {shown(str(labels[new[0]]))} is new: it did not occur when the labels "
+            "were read before training, so the label of an item has changed."
+        )
+    return found
+
+
+def attached_labels(y: Any, n_rows: int) -> Labels:
+    """Take labels that are in memory, numbers or text; numbers may be held as Python objects."""
+    values = _per_row(y, n_rows, "y")
+    if values.dtype == object and not any(isinstance(label, str) for label in values.flat):
+        values = values.astype(np.float64)
+    is_number = values.dtype.kind in "biuf"
+    return Labels(array=values, classes=None if is_number else find_classes(values, "y"))
+
+
+def attached_weights(weight: Any, n_rows: int) -> Labels:
+    """Take weights that are in memory: numbers."""
+    values = _per_row(weight, n_rows, "weight")
+    return Labels(array=values if values.dtype.kind in "biuf" else values.astype(np.float64))
+
+
+def _per_row(values: Any, n_rows: int, name: str) -> Values:
+    """Make an array with one value per row."""
+    array = np.asarray(values)
+    if array.ndim == 0 or len(array) != n_rows:
+        given = "a scalar" if array.ndim == 0 else f"{len(array)} values"
+        raise ValueError(f"{name} has {given}, the Dataset has {n_rows} rows.")
+    return array
+
+
+def _to_tensor(values: Values, dtype: torch.dtype, classes: Values | None) -> Tensor:
+    """Make a tensor: of int64 for whole numbers; of text, its number among the classes."""
+    if values.dtype.kind not in "biuf":
+        assert classes is not None
+        values = number_text(values, classes)
+    if values.dtype.kind in "iu":
+        values = values.astype(np.int64, copy=False)
+    tensor = from_numpy(values)
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def column(source: Source, name: str, rows: Rows) -> Values:
+    """Values of a column for the rows of a view."""
+    whole = whole_column(source, name)
+    if isinstance(rows, range) and len(rows):
+        return whole[rows.start : rows.stop if rows.stop >= 0 else None : rows.step]
+    values: Values = whole[row_numbers.as_array(rows)]
+    return values
+
+
+def values_of(source: Source, name: str, rows: Rows) -> Values:
+    """Values of any column; text is read for the rows of the view alone, and not kept."""
+    if source.schema[name].kind == "number" or source.labels(name) is not None:
+        return column(source, name, rows)
+    distinct, places = np.unique(row_numbers.as_array(rows), return_inverse=True)
+    found: Values = as_numpy(source.read(distinct, [name])[name])[places]
+    return found
+
+
+def _once(find: Callable[[Source, str], Values]) -> Callable[[Source, str], Values]:
+    """Find out something about a column once for all views, and hold it as long as its source."""
+    held: WeakKeyDictionary[Source, dict[str, Values]] = WeakKeyDictionary()
+
+    @functools.wraps(find)
+    def found(source: Source, name: str) -> Values:
+        source = source.stored(name)
+        of_source = held.setdefault(source, {})
+        if name not in of_source:
+            of_source[name] = find(source, name)
+        return of_source[name]
+
+    return found
+
+
+@_once
+def whole_column(source: Source, name: str) -> Values:
+    """All values of a column, which must not be written to."""
+    values = source.labels(name)
+    if values is None:
+        rows = np.arange(source.n_rows)
+        values = as_numpy(declared(source, source.read(rows, [name]), rows)[name])
+    values = values.view()
+    values.flags.writeable = False
+    return values
+
+
+@_once
+def classes_of(source: Source, name: str) -> Values:
+    """Distinct values of a column of labels, ascending."""
+    return find_classes(whole_column(source, name), source.name)
+
+
+def find_classes(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Find the distinct labels, ascending; to hash them is quicker than to sort all.
+
+    Raises
+    ------
+    TypeError
+        If there are text and numbers, which have no order, or something of neither kind.
+    ValueError
+        If one is missing; the message names the row.
+    """
+    if labels.dtype.kind in "iu" and labels.dtype.isnative:
+        return np.sort(pc.unique(pa.array(labels.ravel())).to_numpy(zero_copy_only=False))
+    if labels.dtype != object:
+        return np.unique(labels)
+    distinct = set(labels.flat)
+    if any(is_missing(label) for label in distinct):
+        row = next(i for i, label in enumerate(labels.flat) if is_missing(label))
+        raise ValueError(f"A label is missing in row {row} of {name}. Leave out such rows.")
+    _check_one_type(distinct, name)
+    return np.array(sorted(distinct), dtype=object)
+
+
+def _check_one_type(labels: set[Any], name: str) -> None:
+    """Refuse text beside numbers, which have no order."""
+    kinds = {type(label) for label in labels}
+    if len([one for one in (str, Number) if any(issubclass(kind, one) for kind in kinds)]) > 1:
+        names = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise TypeError(
+            f"{name} has labels of several types, {names}; wanted text alone or numbers alone. "
+            "Convert them, for example to text: [str(label) for label in y]."
+        )

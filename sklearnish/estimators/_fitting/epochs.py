@@ -1,0 +1,143 @@
+"""The epochs of a fit, from rows with encoded targets to what the estimator learned."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from sklearnish.data import (
+    Dataset,
+    Loader,
+    PipelineReport,
+    prepare_loader,
+    resolve_device,
+    with_codes,
+)
+from sklearnish.estimators._fitting.held_out import validation_options
+from sklearnish.estimators._fitting.labels import targets
+from sklearnish.estimators._fitting.module import Start, check_inputs, input_dtype, make_net
+from sklearnish.estimators._fitting.resume import checkpoints_of
+from sklearnish.estimators._fitting.sizes import choose_sizes
+from sklearnish.training import Checkpoints, Net, seeded, thread_count
+
+Array = npt.NDArray[Any]
+
+
+def train(
+    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, epochs: int | None = None
+) -> None:
+    """Run the epochs; what they change in the process is put back."""
+    open_ended, epochs = epochs is not None, choose_sizes(estimator, len(data), epochs)
+    device = resolve_device(estimator.device)
+    earlier = None if start == "new" else estimator.net_
+    past = 0 if earlier is None else len(earlier.history)
+    checkpoints = checkpoints_of(estimator, data, valid, earlier, resumable=not open_ended)
+    with (
+        checkpoints,
+        seeded(estimator._seed + past, device),
+        thread_count(estimator.num_threads, in_memory=data.in_memory),
+    ):
+        net = make_net(estimator, start, data, device, checkpoints.known)
+        data = data._for_module(input_dtype(net))
+        check_inputs(net.module_, data)
+        if valid is not None:
+            valid = valid._for_module(input_dtype(net))
+            check_inputs(net.module_, valid)
+        if checkpoints.finished:
+            state, report = checkpoints.take_finished()
+            net.load_state_dict(state)
+        else:
+            options = {"epochs": epochs, "checkpoints": checkpoints, "open_ended": open_ended}
+            with _loader(estimator, data, net, epochs, checkpoints) as loader:
+                try:
+                    _run(estimator, net, loader, data, valid, **options)
+                except KeyboardInterrupt:
+                    if net.go_back():
+                        _finish(estimator, net, loader.report())
+                    raise
+                finally:
+                    net.kept_ = None
+            report = loader.report()
+            checkpoints.finish(net.state_dict, report)
+        _finish(estimator, net, report)
+        if valid is not None:
+            estimator._learn_from_validation(valid)
+
+
+def _loader(
+    estimator: Any, data: Dataset, net: Net, epochs: int, checkpoints: Checkpoints
+) -> Loader:
+    """Build what feeds the training rows that are left."""
+    done = checkpoints.epochs
+    return prepare_loader(
+        with_codes(data, estimator._to_loss(targets(data)), partial(_encode_later, estimator)),
+        batch_size=estimator.batch_size_,
+        epochs=epochs - done,
+        first_epoch=len(net.history) + done,
+        first_batch=checkpoints.batches,
+        sampler=_with_labels(
+            estimator.sampler, lambda: data.with_target(estimator._from_codes(targets(data)))
+        ),
+        seed=estimator._seed,
+        augment=estimator.augment,
+        device=torch.device(net.device),
+        **estimator._pipeline(),
+    )
+
+
+def _run(
+    estimator: Any, net: Net, loader: Loader, data: Dataset, valid: Dataset | None, **options: Any
+) -> None:
+    """Train, and evaluate what there is to evaluate."""
+    if valid is not None:
+        options |= validation_options(estimator, valid, net)
+    net.train(
+        loader,
+        n_rows=len(data),
+        steps_per_epoch=loader.steps_per_epoch,
+        wait=lambda: loader.progress().wait,
+        dataset=data.with_target(estimator._to_loss(targets(data)))
+        if estimator.callbacks
+        else data,
+        **options,
+    )
+
+
+def _finish(estimator: Any, net: Net, report: PipelineReport) -> None:
+    """Keep what was learned; no Loader and no open file."""
+    estimator.net_ = net
+    hidden = ("batches", "train_loss_best", "valid_loss_best")  # for skorch's callbacks
+    estimator.history_ = [{k: v for k, v in e.items() if k not in hidden} for e in net.history]
+    estimator.n_iter_ = len(estimator.history_)
+    estimator.loss_ = estimator.history_[net.best_epoch_ - 1]["train_loss"]
+    skipped, n_skipped = estimator._left_out
+    estimator.pipeline_report_ = replace(report, skipped=skipped, n_skipped=n_skipped)
+    if n_skipped:
+        warnings.warn(estimator.pipeline_report_.left_out, UserWarning, stacklevel=5)
+
+
+def _with_labels(sampler: Any, labelled: Callable[[], Dataset]) -> Any:
+    """Show a callable the user's labels, rather than what the criterion takes."""
+    if not callable(sampler):
+        return sampler
+
+    def order(_: Dataset, **options: Any) -> Any:
+        return sampler(labelled(), **options)
+
+    order.__wrapped__ = sampler  # type: ignore[attr-defined]  # says whether it takes rng
+    return order
+
+
+def _encode_later(estimator: Any, y: Array) -> Array:
+    """Turn labels that differ from those before training into what the criterion takes."""
+    if getattr(estimator, "class_weight", None) is not None or estimator.sampler == "balanced":
+        raise ValueError(
+            "the Dataset draws the labels of its items at random, so rows have no fixed class "
+            "weight. Use class_weight=None and another sampler than 'balanced'."
+        )
+    loss: Array = estimator._to_loss(estimator._check_y(y, reset=False))
+    return loss

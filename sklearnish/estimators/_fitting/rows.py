@@ -1,0 +1,81 @@
+"""The rows of a fit: a view with encoded targets, and the weights that enter the loss."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import _check_sample_weight
+
+from sklearnish.data import Dataset, find_bad_rows, name_rows, with_codes
+from sklearnish.estimators._fitting import labels
+from sklearnish.estimators._fitting.inputs import check_some_rows
+from sklearnish.training import weight_dtype
+
+Array = npt.NDArray[Any]
+
+_NEGLIGIBLE = 1e-30
+"""Weights of less, against the largest, vanish in float32 and would leave 0 / 0."""
+
+
+def rows_to_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Dataset:
+    """Make a Dataset with encoded targets and weights; bad rows and those of no weight go."""
+    dataset = estimator._rows(X, reset=reset)
+    check_some_rows(dataset)
+    attach = with_codes if labels.are_own_labels(dataset, y) else Dataset.with_target
+    y = labels.array_of_targets(dataset.target if y is None else y, estimator, X)
+    check_consistent_length(dataset, y)
+    weight = dataset.weight if sample_weight is None else sample_weight
+    if weight is not None:
+        weight = _check_sample_weight(weight, dataset, dtype=np.float64, ensure_non_negative=True)
+        if not weight.all():
+            dataset, y, weight = _keep(np.flatnonzero(weight), dataset, y, weight)
+    dataset = dataset._for_module(weight_dtype(estimator.precision))
+    if estimator.on_bad_rows == "skip" and len(bad := _note_bad_rows(estimator, dataset)):
+        kept = np.delete(np.arange(len(dataset)), bad)
+        dataset, y, weight = _keep(kept, dataset, y, weight)
+    try:
+        codes = estimator._check_y(y, reset=reset)
+    except (TypeError, ValueError):
+        labels.check_no_missing(y, dataset)
+        raise
+    return attach(dataset, codes).with_weight(weight)
+
+
+def weighed(estimator: Any, data: Dataset, *, training: bool) -> tuple[Dataset, Array | None]:
+    """Multiply in what the classes weigh; also return the user's weights of the rows left."""
+    weight = estimator._weigh_rows(labels.targets(data), data.weight, training=training)
+    if weight is None:
+        return data, None
+    weight, kept = _relative(weight)
+    data = data if len(kept) == len(data) else data[kept]
+    return data.with_weight(weight), data.weight
+
+
+def _note_bad_rows(estimator: Any, data: Dataset) -> npt.NDArray[np.int64]:
+    """Find rows that cannot be used, and remember which."""
+    bad = find_bad_rows(data, **estimator._pipeline())
+    if len(bad) == len(data):
+        raise ValueError(
+            f"All {len(data)} rows of {data.source.name} are damaged, NaN or infinite; "
+            "on_bad_rows='raise' says how."
+        )
+    names, count = estimator._left_out
+    estimator._left_out = (*names, *name_rows(data, bad)), count + len(bad)
+    return bad
+
+
+def _keep(
+    kept: npt.NDArray[np.int64], dataset: Dataset, y: Array, weight: Array | None
+) -> tuple[Dataset, Array, Array | None]:
+    """Keep some rows."""
+    return dataset[kept], y[kept], None if weight is None else weight[kept]
+
+
+def _relative(weight: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Scale weights to at most 1, which changes no weighted mean; say which rows matter."""
+    if not weight.any():
+        raise ValueError("sample_weight and class_weight give all rows weight zero.")
+    scaled: Array = weight / weight.max()
+    kept = np.flatnonzero(scaled > _NEGLIGIBLE)
+    return scaled[kept], kept

@@ -1,0 +1,1 @@
+"""From rows to predictions, in memory or in a file."""

@@ -1,0 +1,5 @@
+"""What a fitted model relies on."""
+
+from sklearnish.inspection._permutation import permutation_importance
+
+__all__ = ["permutation_importance"]

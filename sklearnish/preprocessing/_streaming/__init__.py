@@ -1,0 +1,1 @@
+"""What transformers learn from rows that come in chunks."""

@@ -1,0 +1,1 @@
+"""What a fit can go on from, on disk."""

@@ -1,0 +1,1 @@
+"""What is known of each epoch: losses, when to stop, what is shown."""

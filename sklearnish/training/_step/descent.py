@@ -1,0 +1,174 @@
+"""From a loss to changed weights: scaling, accumulation, clipping, step, schedule."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from sklearnish.training._step.average import WeightAverage
+from sklearnish.training._step.optimizers import Schedule, make_schedule, take_step
+
+
+@dataclass(eq=False, repr=False)
+class Descent:
+    """Takes the optimizer's steps.
+
+    With ``accumulate`` of k, the gradients of k batches are averaged over their rows (or
+    weights), so that a step is that of one batch k times as large.
+    """
+
+    optimizer: Optimizer
+    _: KW_ONLY
+    clip: float | None = None
+    accumulate: int = 1
+    scaler: torch.amp.GradScaler | None = None
+    average_weights: float | None = None
+    schedule: Schedule | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Begin without gradients."""
+        self._options = [_options_of(group) for group in self.optimizer.param_groups]
+        self._pending, self._size = 0, cast(Any, 0)
+        self.average: WeightAverage | None = None
+        if self.average_weights is not None:
+            self.average = WeightAverage(self._parameters(), self.average_weights)
+        self._steps: int | None = None
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def start(self, schedule: Any, steps: int | None) -> None:
+        """Begin a schedule over all steps from the full learning rate; go on with any other.
+
+        Where the number of steps is not known, the former leave the learning rate as it is.
+        """
+        self._steps = steps
+        if self.average is not None:
+            self.average.start()
+        over_all = isinstance(schedule, str)
+        if over_all:
+            self._reset_options()
+            self.schedule = None
+        if self.schedule is None and not (over_all and steps is None):
+            self.schedule = make_schedule(schedule, self.optimizer, steps or 1)
+
+    def _reset_options(self) -> None:
+        """Put back the learning rate, and what else a schedule may have changed."""
+        for group, options in zip(self.optimizer.param_groups, self._options, strict=True):
+            parameters = group["params"]
+            group.clear()
+            group.update(options, params=parameters)
+
+    def backward(self, loss: Tensor, size: int | Tensor) -> None:
+        """Add the gradients of a batch."""
+        if self.accumulate > 1:
+            loss = loss * size
+            self._count(size)
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def receive(
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor | None], size: int | Tensor
+    ) -> None:
+        """Add the gradients of a batch that were computed already; None where there is none."""
+        if self.accumulate > 1:
+            gradients = [None if gradient is None else gradient * size for gradient in gradients]
+            self._count(size)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None and parameter.grad is not None:
+                gradient = parameter.grad + gradient
+            parameter.grad = parameter.grad if gradient is None else gradient
+
+    def _count(self, size: int | Tensor) -> None:
+        """Note a batch whose gradients wait for others."""
+        self._pending += 1
+        self._size = self._size + size
+
+    def step(self) -> None:
+        """Change the weights, if enough batches have been seen."""
+        if self._pending >= self.accumulate or self.accumulate == 1:
+            self._step()
+
+    def finish(self) -> None:
+        """Use what is left of an epoch whose batches do not fill the last step."""
+        if self._pending:
+            self._step()
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the first group of weights."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _step(self) -> None:
+        """Take one step, and forget the gradients."""
+        if self._pending:
+            self._average()
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters(), self.clip)
+        if self.scaler is not None:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            take_step(self.optimizer)
+        for parameter in self._parameters():
+            parameter.grad = None  # zero_grad does it too, and records it for a profiler
+        if self.schedule is not None:
+            self.schedule.step()
+        if self.average is not None:
+            self.average.update()
+
+    def exchange(self) -> None:
+        """Put averaged weights in the place of those of the last step, or back."""
+        if self.average is not None:
+            self.average.exchange()
+
+    def _average(self) -> None:
+        """Divide the summed gradients by the rows behind them."""
+        for parameter in self._parameters():
+            if parameter.grad is not None:
+                parameter.grad.div_(self._size)
+        self._pending, self._size = 0, 0
+
+    def _parameters(self) -> list[Tensor]:
+        """List the weights."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return optimizer, schedule, scaler, and the gradients that wait for others."""
+        waiting = self._parameters() if self._pending else []
+        return {
+            "steps": self._steps,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "pending": self._pending,
+            "size": self._size,
+            "gradients": [parameter.grad for parameter in waiting],
+        }
+
+    def load_state_dict(self, schedule: Any, state: dict[str, Any]) -> None:
+        """Go on from such a state, by the same schedule."""
+        self.start(schedule, state["steps"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        self._pending, size = state["pending"], state["size"]
+        device = self._parameters()[0].device
+        self._size = size.to(device) if isinstance(size, Tensor) else size
+        waiting = self._parameters() if self._pending else []
+        for parameter, gradient in zip(waiting, state["gradients"], strict=True):
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
+
+
+def _options_of(group: dict[str, Any]) -> dict[str, Any]:
+    """Copy the options of a group of weights."""
+    return {name: value for name, value in group.items() if name != "params"}

@@ -1,0 +1,78 @@
+"""One step but the change of weights: outputs, loss and gradients of a batch."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearnish.data import Batch, Features
+from sklearnish.training._step.descent import Descent
+from sklearnish.training._step.loss import BatchLoss
+from sklearnish.training._step.precision import as_taken, autocast
+
+
+@dataclass(eq=False, repr=False)
+class Step:
+    """Computes outputs and losses, and hands the gradients to `descent`.
+
+    Parameters
+    ----------
+    module, criterion : nn.Module
+        What is trained, and the loss.
+    descent : Descent
+        What takes the gradients.
+    units : float or Tensor of shape (n_targets,)
+        What turns a loss into the one reported.
+    precision : {"float32", "float64", "bf16", "fp16"}
+        In which numbers to compute.
+    device : torch.device
+        Where module and batches are.
+    n_outputs : int
+        Width of the outputs.
+    """
+
+    module: nn.Module
+    criterion: nn.Module
+    descent: Descent
+    _: KW_ONLY
+    units: float | Tensor
+    precision: str
+    device: torch.device
+    n_outputs: int
+
+    def __post_init__(self) -> None:
+        """Build the loss."""
+        apart = getattr(self.module, "members_apart", False)
+        self.loss = BatchLoss(self.criterion, self.units, apart=apart)
+
+    def train(self, batch: Batch) -> dict[str, Any]:
+        """Compute the gradients of one batch, operation by operation."""
+        y_pred = self.infer(batch.X)
+        loss, reported, size = self.loss(y_pred, batch)
+        self.descent.backward(loss, size)
+        return {"loss": reported, "y_pred": y_pred, "size": size}
+
+    @torch.inference_mode()
+    def validate(self, batch: Batch) -> dict[str, Any]:
+        """Compute outputs and loss of one batch."""
+        y_pred = self.infer(batch.X)
+        _, reported, size = self.loss(y_pred, batch)
+        return {"loss": reported, "y_pred": y_pred, "size": size}
+
+    def infer(self, x: Features) -> Tensor:
+        """Compute the module's outputs for features that are on the device."""
+        if self.precision in ("float32", "float64"):
+            return self._forward(x)
+        with autocast(self.precision, self.device):
+            return self._forward(x).float()
+
+    def _forward(self, x: Features) -> Tensor:
+        """Call the module; images become floating point here, on the device."""
+        if isinstance(x, dict):
+            outputs: Tensor = self.module(**x)
+        else:
+            casts = getattr(self.module, "casts_inputs", False)
+            outputs = self.module(x if casts else as_taken(x, self.precision))
+        # A module that squeezes takes the axis of the rows away where there is one row.
+        return outputs if outputs.ndim > (self.n_outputs > 1) else outputs.unsqueeze(0)

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from sklearnish.data._files.paths import expand_paths
+
+
+def touch(path: Path, text: str = "x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_glob_a_folder_and_a_list_give_files(tmp_path, monkeypatch):
+    a, b = touch(tmp_path / "a.csv"), touch(tmp_path / "sub" / "b.csv")
+    touch(tmp_path / "_SUCCESS"), touch(tmp_path / ".a.crc"), touch(tmp_path / "readme.md")
+    assert expand_paths(str(tmp_path / "*.csv")) == [a]
+    assert expand_paths(str(tmp_path / "**/*.csv")) == [a, b]
+    assert expand_paths(tmp_path, (".csv",)) == [a, b]
+    assert expand_paths([b, str(a)]) == [b, a]
+    monkeypatch.chdir(tmp_path)
+    assert expand_paths("a.csv") == [a]
+
+
+def test_a_name_with_glob_characters_is_taken_literally_if_it_exists(tmp_path):
+    odd = touch(tmp_path / "a[1].csv")
+    assert expand_paths(odd) == [odd]
+
+
+def test_missing_files_say_what_was_given(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv does not exist"):
+        expand_paths(tmp_path / "nowhere.csv")
+    with pytest.raises(FileNotFoundError, match=r"no file matches .*\*\.csv"):
+        expand_paths(str(tmp_path / "*.csv"))
+    with pytest.raises(FileNotFoundError, match=r"empty holds no \.csv file"):
+        expand_paths(tmp_path / "empty", (".csv",))
+    with pytest.raises(FileNotFoundError, match="list of paths is empty"):
+        expand_paths([])
+
+
+def test_what_cannot_be_meant_is_refused(tmp_path):
+    a = touch(tmp_path / "a.csv")
+    with pytest.raises(ValueError, match="given twice"):
+        expand_paths([a, tmp_path / "*.csv"])
+    with pytest.raises(ValueError, match=r"is empty \(0 bytes\)"):
+        expand_paths(touch(tmp_path / "b.csv", ""))
+    with pytest.raises(ValueError, match="is a URL"):
+        expand_paths("s3://bucket/a.csv")
+    with pytest.raises(TypeError, match="got int"):
+        expand_paths([3])
+    with pytest.raises(TypeError, match="got int"):
+        expand_paths(3)

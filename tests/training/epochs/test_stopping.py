@@ -1,0 +1,91 @@
+"""When training stops, which weights are kept, and who interrupted it."""
+
+import math
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+from sklearnish.training import EarlyStopping
+from sklearnish.training._epochs.stopping import raised_to_stop
+
+CPU = torch.device("cpu")
+
+
+def watch(stopping, values, module=None, first=1):
+    """Note a number per epoch, whose weights are all that number; return the epochs seen."""
+    module = module or nn.Linear(1, 1, bias=False)
+    for epoch, value in enumerate(values, first):
+        nn.init.constant_(module.weight, value)
+        if stopping.update(value, epoch, module):
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize(
+    ("values", "tol", "stops", "best"),
+    [
+        ([3, 2, 1, 1, 1], 0.0, 5, 3),
+        ([3, 2, 1, 1, 0.5, 1], 0.0, None, 5),  # the wait begins again
+        ([3, 2.9, 2.8], 0.5, 3, 3),  # better, but by too little to wait on
+        ([3, 2.9, 2.4], 0.5, None, 3),  # together by enough
+        ([3, 2.5, 2.5], 0.5, 3, 2),  # by tol is not by more than tol
+        ([3, math.nan, math.nan], 0.0, 3, 1),
+    ],
+)
+@pytest.mark.parametrize("greater_is_better", [False, True])
+def test_stops_after_patience_epochs_without_improvement(
+    values, tol, stops, best, greater_is_better
+):
+    stopping = EarlyStopping(patience=2, tol=tol, greater_is_better=greater_is_better)
+    signed = [-value if greater_is_better else value for value in values]
+    module = nn.Linear(1, 1, bias=False)
+    assert watch(stopping, signed, module) == stops
+    assert stopping.restore(module) == best
+    assert module.weight.item() == pytest.approx(signed[best - 1])
+
+
+def test_without_a_number_the_weights_stay_and_there_is_no_best_epoch():
+    stopping = EarlyStopping(patience=1, tol=0.0, greater_is_better=True)
+    module = nn.Linear(1, 1, bias=False)
+    assert watch(stopping, [math.nan], module) == 1
+    nn.init.constant_(module.weight, 5.0)
+    assert stopping.restore(module) == 0
+    assert module.weight.item() == 5
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_goes_on_from_a_state_as_if_never_interrupted(cut):
+    values, module = [3.0, 1.0, 2.0, 2.0, 2.0], nn.Linear(1, 1, bias=False)
+    first, then = (EarlyStopping(patience=3, tol=0.0, greater_is_better=False) for _ in range(2))
+    assert watch(first, values[:cut], module) is None
+    then.load_state_dict(first.state_dict(), CPU)
+    assert watch(then, values[cut:], module, cut + 1) == 5
+    assert then.restore(module) == 2
+    assert module.weight.item() == 1
+
+
+def interrupted(action):
+    """Return the interrupt that an action raises."""
+    with pytest.raises(KeyboardInterrupt) as caught:
+        action()
+    return caught.value
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("action", [stop, lambda: stop()])
+def test_a_callback_that_raises_wants_to_stop(action):
+    assert raised_to_stop(interrupted(action))
+
+
+def test_ctrl_c_is_not_raised_to_stop():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
+    try:
+        assert not raised_to_stop(interrupted(lambda: signal.raise_signal(signal.SIGINT)))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not raised_to_stop(KeyboardInterrupt())

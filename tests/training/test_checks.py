@@ -1,0 +1,105 @@
+"""What can be known about a module before it is trained, or when its first step fails."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sklearnish import TorchClassifier, TorchRegressor
+from tests.estimators.common import classification, regression
+
+
+class Decided(nn.Linear):
+    def forward(self, X):
+        return super().forward(X).argmax(1)
+
+
+class Cast(Decided):
+    def forward(self, X):
+        return super().forward(X).float()
+
+
+class Ungraded(nn.Linear):
+    @torch.no_grad()
+    def forward(self, X):
+        return super().forward(X)
+
+
+@pytest.mark.parametrize("estimator", [TorchClassifier, TorchRegressor])
+def test_a_module_that_decides_itself_is_refused(estimator):
+    with pytest.raises(ValueError, match=r"Decided returned numbers of type torch.int64.*logits"):
+        estimator(Decided).fit(*classification(20, classes=2))
+
+
+@pytest.mark.parametrize("module", [Cast, Ungraded])
+def test_outputs_without_gradients_are_told(module):
+    message = rf"outputs of module {module.__name__} have no gradients.*torch.no_grad\(\).*argmax"
+    with pytest.raises(RuntimeError, match=message):
+        TorchRegressor(module).fit(*classification(20, classes=2))
+
+
+def test_a_module_that_does_not_fit_the_rows():
+    X, y = classification(classes=2)
+    message = r"Linear fails on rows of shape \(10,\): .*shapes cannot be multiplied.*in_features"
+    with pytest.raises(RuntimeError, match=message) as caught:
+        TorchClassifier(nn.Linear(7, 2)).fit(X, y)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+class MeanOfRows(nn.Linear):
+    def forward(self, X):
+        return super().forward(X).mean(0)
+
+
+@pytest.mark.parametrize("n_rows", [2, 300])
+def test_a_mean_over_as_many_rows_as_outputs(n_rows):
+    X, _ = classification(classes=2)
+    with pytest.raises(ValueError, match=r"returned shape \(2,\) for 3 rows"):
+        TorchClassifier(MeanOfRows).fit(X[:n_rows], np.arange(n_rows) % 2)
+
+
+# Modules that squeeze
+
+
+class Squeezed(nn.Linear):
+    """Returns (n,) of one output, a scalar of one row, and (k,) of one row of several outputs."""
+
+    def forward(self, X):
+        return super().forward(X).squeeze()
+
+
+def ready(estimator, module, **params):
+    return estimator(module, max_epochs=2, batch_size=1, lr=0.01, random_state=0, **params)
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1), (-1, 2)])
+def test_a_regressor_of_a_module_that_squeezes(shape):
+    X, y = regression(20, targets=abs(shape[-1]))
+    y, valid = y.reshape(shape), {"X_val": X[:1], "y_val": y.reshape(shape)[:1]}
+    found = ready(TorchRegressor, Squeezed).fit(X, y, **valid)
+    expected = ready(TorchRegressor, nn.Linear).fit(X, y, **valid)
+    for n_rows in (1, 2, 4097):
+        rows = np.resize(X, (n_rows, 10))
+        assert found.predict(rows).shape == (n_rows, *y.shape[1:])
+        np.testing.assert_array_equal(found.predict(rows), expected.predict(rows))
+    assert found.history_[-1]["valid_loss"] == expected.history_[-1]["valid_loss"]
+
+
+@pytest.mark.parametrize(("classes", "width"), [(2, 1), (2, 2), (3, 3)])
+def test_a_classifier_of_a_module_that_squeezes(classes, width):
+    X, y = classification(20, classes=classes)
+    start = nn.Linear(10, width).state_dict()
+    outcomes = []
+    for module in (Squeezed(10, width), nn.Linear(10, width)):
+        module.load_state_dict(start)
+        clf = ready(TorchClassifier, module).fit(X, y, X_val=X[:1], y_val=y[:1])
+        outcomes.append([clf.predict_proba(X[:n_rows]) for n_rows in (1, 3)])
+    for squeezed, plain in zip(*outcomes, strict=True):
+        np.testing.assert_array_equal(squeezed, plain)
+
+
+def test_labels_in_columns_of_a_module_that_squeezes():
+    X, y = classification(20)
+    y = np.stack([y > 0, y > 1], 1).astype(int)
+    clf = ready(TorchClassifier, Squeezed).fit(X, y, X_val=X[:1], y_val=y[:1])
+    assert clf.predict_proba(X[:1]).shape == clf.predict(X[:1]).shape == (1, 2)
