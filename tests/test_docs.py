@@ -42,6 +42,7 @@ PAGES_WITH_CODE = [
     ("docs/tutorial.md", ""),
     ("docs/tables.md", ""),
     ("docs/columns.md", ""),
+    ("docs/callbacks.md", ""),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from sklearnish.estimators._base import TorchEstimator
 from sklearnish.estimators._classifier import TorchClassifier
+from sklearnish.estimators._fitting.fit_task import learned_by
 from sklearnish.estimators._fitting.module import make_module
 from sklearnish.estimators._predicting.any_model import predict_to
 from sklearnish.estimators._regressor import TorchRegressor
@@ -14,6 +15,7 @@ __all__ = [
     "TorchClassifier",
     "TorchEstimator",
     "TorchRegressor",
+    "learned_by",
     "make_module",
     "predict_to",
 ]

@@ -14,13 +14,18 @@ from sklearnish.estimators._constructor import parameterized
 from sklearnish.estimators._fitting.child_process import train_in_child
 from sklearnish.estimators._fitting.drafts import draft
 from sklearnish.estimators._fitting.epochs import train
+from sklearnish.estimators._fitting.fit_task import CallbackHost, FitTask
 from sklearnish.estimators._fitting.held_out import check_validation, hold_out
 from sklearnish.estimators._fitting.inputs import to_dataset
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.module import Start, check_optimizer
 from sklearnish.estimators._fitting.resume import check_can_resume, check_dir
 from sklearnish.estimators._fitting.rows import rows_to_fit, weighed
-from sklearnish.estimators._fitting.sizes import choose_batch_size, choose_max_epochs
+from sklearnish.estimators._fitting.sizes import (
+    choose_batch_size,
+    choose_max_epochs,
+    choose_sizes,
+)
 from sklearnish.estimators._nested_params import NestedParams
 from sklearnish.estimators._predicting.methods import AnswerMixin
 from sklearnish.training import Net, check_callbacks
@@ -30,6 +35,7 @@ Array = npt.NDArray[Any]
 
 @parameterized
 class TorchEstimator(
+    CallbackHost,
     NestedParams,
     AnswerMixin,
     _parameters.FitParameters,
@@ -200,11 +206,14 @@ class TorchEstimator(
         KeyboardInterrupt
             On Ctrl-C; the estimator then holds the last complete epoch, if there is one.
         """
+        task = FitTask(self, X, y, sample_weight)
         with draft(self) as new:
-            new._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+            task.run(new._fit, X, y, sample_weight, (X_val, y_val, sample_weight_val))
         return self
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, held: tuple[Any, Any, Any]) -> None:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, held: tuple[Any, Any, Any], task: FitTask
+    ) -> None:
         """Check, and train."""
         X_val, y_val, sample_weight_val = held
         resume = self.warm_start and hasattr(self, "net_")
@@ -227,22 +236,24 @@ class TorchEstimator(
             self._learn_target(targets(data), data.weight)
         data, valid = self._prepared(data, valid, fresh=not resume)
         start: Start = "module" if resume else "new"
+        task.begin(choose_sizes(self, len(data), None))
         if self.isolate:
-            train_in_child(self, data, valid, start)
+            train_in_child(self, data, valid, start, task)
         else:
-            train(self, data, valid, start)
+            train(self, data, valid, start, task)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, announced: Any = None) -> Any:
         """Train for one epoch more; the first call sets everything up."""
+        task = FitTask(self, X, y, sample_weight)
         with draft(self) as new:
             new._announced = announced
             try:
-                new._go_on(X, y, sample_weight)
+                task.run(new._go_on, X, y, sample_weight)
             finally:
                 del new._announced
         return self
 
-    def _go_on(self, X: Any, y: Any, sample_weight: Any) -> None:
+    def _go_on(self, X: Any, y: Any, sample_weight: Any, task: FitTask) -> None:
         """Check, and train for one epoch."""
         first = not hasattr(self, "net_")
         self._check_params(fresh=first)
@@ -252,7 +263,8 @@ class TorchEstimator(
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._learn_target(targets(data), data.weight)
         data, _ = self._prepared(data, None, fresh=first)
-        train(self, data, None, "new" if first else "net", epochs=1)
+        task.begin(1)
+        train(self, data, None, "new" if first else "net", task, epochs=1)
 
     def _check_params(self, *, fresh: bool) -> None:
         """Check parameters before anything is changed; what is fitted anew leaves no old net."""

@@ -268,7 +268,8 @@ class FitParameters:
         kind="list of skorch callbacks",
         allowed=[None, list, tuple],
         in_fingerprint=False,
-        doc="Called at every epoch, and at every batch if they have methods for it.",
+        doc="""Called at every epoch, and at every batch if they have methods for it. Those of
+        scikit-learn are passed to `set_callbacks` instead.""",
     )
     random_state: Any = parameter(
         default=None,

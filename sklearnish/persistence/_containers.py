@@ -21,6 +21,9 @@ from sklearnish.persistence._values import check_random_state
 FOLDERS = frozenset({"checkpoint_dir", "memory"})
 """Parameters that make a fit write files."""
 
+_CALLBACKS = "_skl_callbacks"
+"""Where scikit-learn's estimators have theirs: logs, sockets and threads, which are not saved."""
+
 
 def take_out(model: Any) -> tuple[Any, list[TorchEstimator]]:
     """Copy a model with a Part in the place of each estimator of ours; list those."""
@@ -40,19 +43,27 @@ def take_out(model: Any) -> tuple[Any, list[TorchEstimator]]:
             copies[id(value)] = distribution
     for parts in apart.values():
         vars(parts).update(copy.deepcopy(vars(parts), copies))
+    copies |= {id(callbacks): [] for value in seen.values() if (callbacks := _callbacks(value))}
     frame = copy.deepcopy(model, copies)
-    _leave_out_folders(frame, {})
+    _leave_out(frame, {})
     return frame, ours
 
 
-def _leave_out_folders(value: Any, seen: dict[int, Any]) -> None:
-    """Leave out the folders that a search would try, as those of our estimators are."""
+def _callbacks(value: Any) -> Any:
+    """Return the list of scikit-learn's callbacks that an estimator of its has, if any."""
+    return getattr(value, "__dict__", {}).get(_CALLBACKS)
+
+
+def _leave_out(value: Any, seen: dict[int, Any]) -> None:
+    """Leave out callbacks, and the folders that a search would try, as with our estimators."""
     if id(value) not in seen:
         seen[id(value)] = value
+        if _callbacks(value) is not None:
+            del vars(value)[_CALLBACKS]
         for key, item in folders_to_try(value):
             value[key] = _emptied(item)
         for child in _children(value):
-            _leave_out_folders(child, seen)
+            _leave_out(child, seen)
 
 
 def _collect(value: Any, found: dict[int, TorchEstimator], seen: dict[int, Any]) -> None:
@@ -79,7 +90,8 @@ def _children(value: Any) -> list[Any]:
         return [value.func, value.args, value.keywords]
     if isinstance(value, np.ndarray):
         return np.asarray(value).ravel().tolist() if value.dtype == object else []
-    return list(getattr(value, "__dict__", {}).values())
+    attributes = getattr(value, "__dict__", {})
+    return [child for name, child in attributes.items() if name != _CALLBACKS]
 
 
 def _check(value: Any) -> None:

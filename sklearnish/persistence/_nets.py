@@ -11,7 +11,7 @@ from sklearn import config_context
 from torch import nn
 
 from sklearnish.data import is_available
-from sklearnish.estimators import TorchEstimator, make_module
+from sklearnish.estimators import TorchEstimator, learned_by, make_module
 from sklearnish.persistence._descent import bound, check_called, load_descent, longest
 from sklearnish.persistence._fields import FITTED, check_data, check_fields, check_fitted
 from sklearnish.persistence._trust import is_known, name_of, unwrapped
@@ -43,8 +43,8 @@ _CPU = torch.device("cpu")
 def describe(estimator: TorchEstimator, encoder: Encoder, where: str) -> dict[str, Any]:
     """Take an estimator apart."""
     params = estimator.get_params(deep=False)
-    left_out = {*params, "net_", _REQUESTS}
-    learned = {name: value for name, value in vars(estimator).items() if name not in left_out}
+    left_out = {"net_", _REQUESTS}
+    learned = {n: value for n, value in learned_by(estimator).items() if n not in left_out}
     fitted = encoder.attributes(learned, where)
     if is_known(type(estimator)):
         check_fitted(fitted)

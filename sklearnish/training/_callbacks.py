@@ -32,6 +32,11 @@ def check_callbacks(callbacks: Any) -> None:
     """Refuse what has none of the methods that skorch calls, and what cannot work here."""
     for given in callbacks or []:
         callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
+        if hasattr(callback, "on_fit_task_end"):
+            raise TypeError(
+                f"callbacks has {given!r}, which is a callback of scikit-learn. `callbacks` takes "
+                "those of skorch; pass scikit-learn's to estimator.set_callbacks(...)."
+            )
         if not hasattr(callback, "on_train_begin"):
             raise TypeError(
                 f"callbacks has {given!r}, which is no callback of skorch. Pass a list of them, "

@@ -145,6 +145,8 @@ class Net(StatefulNet):
         dataset: Any = None,
         open_ended: bool = False,
         checkpoints: Checkpoints | None = None,
+        begin_epoch: Callable[[], None] = lambda: None,
+        end_epoch: Callable[[], bool] = lambda: False,
     ) -> "Net":
         """Train for some epochs, or until `stopping` ends it; leave the module in eval mode.
 
@@ -153,6 +155,8 @@ class Net(StatefulNet):
         the last epoch waited for data. `open_ended` training has no known length: the schedules
         over all steps leave the learning rate as it is.
         `checkpoints` say how much of it was done before; what follows is saved there.
+        `begin_epoch` and `end_epoch` are called once an epoch; if `end_epoch` returns True, it is
+        the last one.
         """
         steps = epochs * -(-steps_per_epoch // self.accumulate_steps)
         self.descent_.start(self.lr_schedule, None if open_ended else max(1, steps))
@@ -176,12 +180,14 @@ class Net(StatefulNet):
             self.descent_.exchange()
         with Progress(epochs, n_rows, self.verbose, wait) as progress:
             for epoch in range(checkpoints.epochs + 1, epochs + 1):
+                begin_epoch()
                 self.notify("on_epoch_begin", **on_epoch)
                 watched = checkpoints.watch(progress.watch(batches), state)
                 self._epoch(watched, valid, score, wait)
                 progress.epoch(self.history[-1])
                 warn_of_other_rows(self.history)
-                if self._stops(stopping, monitor, on_epoch):
+                stops = self._stops(stopping, monitor, on_epoch)
+                if end_epoch() or stops:
                     break
                 self._keep()
                 if epoch < epochs:

@@ -14,13 +14,16 @@ import torch
 
 from sklearnish.data import Dataset, Failure
 from sklearnish.estimators._fitting.epochs import train
+from sklearnish.estimators._fitting.fit_task import FitTask, learned_by
 from sklearnish.estimators._fitting.module import Start
 
 _LOOK = 1.0
 """Seconds between two looks at whether the other process is alive."""
 
 
-def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, start: Start) -> None:
+def train_in_child(
+    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, task: FitTask
+) -> None:
     """Let a child process train, and take over what the estimator learned there.
 
     The process is one of joblib's, to which classes and functions of the script itself can be
@@ -49,7 +52,8 @@ def train_in_child(estimator: Any, data: Dataset, valid: Dataset | None, start: 
     pool, group = ProcessPoolExecutor(1), 0
     try:
         group = pool.submit(_lead, os.getpid()).result()
-        future = pool.submit(_train, estimator, data, valid, start, torch.get_num_threads())
+        given = (estimator, data, valid, start, task)
+        future = pool.submit(_train, given, torch.get_num_threads())
         learned, told = _wait(future, group, list(pool._processes.values()))
     except TerminatedWorkerError as error:
         codes = re.findall(r"\w+\(-?\d+\)", str(error))
@@ -110,22 +114,22 @@ def _end(group: int) -> None:
 
 
 def _train(
-    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, num_threads: int
+    given: tuple[Any, ...], num_threads: int
 ) -> tuple[dict[str, Any] | Failure, list[tuple[Any, ...]]]:
     """Train with as many threads as the parent would; return what was learned, and warnings."""
     torch.set_num_threads(num_threads)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        learned = _learn(estimator, data, valid, start)
+        learned = _learn(*given)
     return learned, [(w.message, w.category, w.filename, w.lineno) for w in caught]
 
 
 def _learn(
-    estimator: Any, data: Dataset, valid: Dataset | None, start: Start
+    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, task: FitTask
 ) -> dict[str, Any] | Failure:
     """Train; return the attributes that came of it, or why there are none."""
     try:
-        train(estimator, data, valid, start)
+        train(estimator, data, valid, start, task)
     except Exception as error:
         return Failure.of(error)
     except KeyboardInterrupt:
@@ -137,5 +141,4 @@ def _learn(
                 f"{type(error).__name__}({error})."
             )
         )
-    params = set(estimator.get_params(deep=False))
-    return {name: value for name, value in vars(estimator).items() if name not in params}
+    return learned_by(estimator)

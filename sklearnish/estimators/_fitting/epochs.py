@@ -17,6 +17,8 @@ from sklearnish.data import (
     resolve_device,
     with_codes,
 )
+from sklearnish.estimators._fitting.drafts import snapshot
+from sklearnish.estimators._fitting.fit_task import FitTask, learned_by
 from sklearnish.estimators._fitting.held_out import validation_options
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.module import Start, check_inputs, input_dtype, make_net
@@ -28,7 +30,12 @@ Array = npt.NDArray[Any]
 
 
 def train(
-    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, epochs: int | None = None
+    estimator: Any,
+    data: Dataset,
+    valid: Dataset | None,
+    start: Start,
+    task: FitTask,
+    epochs: int | None = None,
 ) -> None:
     """Run the epochs; what they change in the process is put back."""
     open_ended, epochs = epochs is not None, choose_sizes(estimator, len(data), epochs)
@@ -50,9 +57,16 @@ def train(
         if checkpoints.finished:
             state, report = checkpoints.take_finished()
             net.load_state_dict(state)
+            task.skip(len(net.history) - past)
         else:
+            task.skip(checkpoints.epochs)
             options = {"epochs": epochs, "checkpoints": checkpoints, "open_ended": open_ended}
             with _loader(estimator, data, net, epochs, checkpoints) as loader:
+                told = partial(_as_if_stopped, estimator, net, loader.report, valid)
+                options |= {
+                    "begin_epoch": task.begin_epoch,
+                    "end_epoch": partial(task.end_epoch, told),
+                }
                 try:
                     _run(estimator, net, loader, data, valid, **options)
                 except KeyboardInterrupt:
@@ -62,10 +76,14 @@ def train(
                 finally:
                     net.kept_ = None
             report = loader.report()
-            checkpoints.finish(net.state_dict, report)
+            if task.stopped:
+                checkpoints.forget()  # a fit without the callback would find it complete
+            else:
+                checkpoints.finish(net.state_dict, report)
         _finish(estimator, net, report)
         if valid is not None:
             estimator._learn_from_validation(valid)
+    task.end(partial(learned_by, estimator))
 
 
 def _loader(
@@ -105,6 +123,21 @@ def _run(
         else data,
         **options,
     )
+
+
+def _as_if_stopped(
+    estimator: Any, net: Net, report: Callable[[], PipelineReport], valid: Dataset | None
+) -> dict[str, Any]:
+    """Return what the estimator would have learned if the fit had ended with this epoch."""
+    fitted, copied = snapshot(estimator), net.twin()
+    copied.best_epoch_ = len(copied.history)
+    copied._set_training(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the end of the fit says is said there
+        _finish(fitted, copied, report())
+    if valid is not None:
+        fitted._learn_from_validation(valid)
+    return learned_by(fitted)
 
 
 def _finish(estimator: Any, net: Net, report: PipelineReport) -> None:

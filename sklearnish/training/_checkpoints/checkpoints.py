@@ -146,6 +146,11 @@ class Checkpoints:
         if self.folder is not None:
             self._save(state(), report=asdict(report))
 
+    def forget(self) -> None:
+        """Remove what is there: the fit was ended by what says nothing of another one."""
+        for path in self._files() if self.folder is not None else []:
+            path.unlink()
+
     def _is_due(self, interval: float) -> bool:
         """Tell whether enough time went by since the last one, also for what it took."""
         return time.perf_counter() - self._since >= max(interval, self._cost / SHARE)
