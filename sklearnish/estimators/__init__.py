@@ -3,7 +3,7 @@
 from sklearnish.estimators._base import TorchEstimator
 from sklearnish.estimators._classifier import TorchClassifier
 from sklearnish.estimators._fitting.fit_task import learned_by
-from sklearnish.estimators._fitting.module import make_module
+from sklearnish.estimators._fitting.module import module_of
 from sklearnish.estimators._predicting.any_model import predict_to
 from sklearnish.estimators._regressor import TorchRegressor
 from sklearnish.estimators._tabular_classifier import TabularClassifier
@@ -16,6 +16,6 @@ __all__ = [
     "TorchEstimator",
     "TorchRegressor",
     "learned_by",
-    "make_module",
+    "module_of",
     "predict_to",
 ]

@@ -128,6 +128,22 @@ class TorchEstimator(
         """Return the module, as the user or the estimator asks for it, and its arguments."""
         return self.module, self.module_params
 
+    def _around(self, module: nn.Module) -> nn.Module:
+        """Put what rows pass through before a module, or after it, around it."""
+        return module
+
+    def _criterion_params(self, criterion: Any) -> dict[str, Any]:
+        """Return the arguments of the criterion's class."""
+        return dict(self.criterion_params or {})
+
+    def _lr_factors(self) -> dict[str, float]:
+        """Return by what the learning rate of parts of the module is multiplied."""
+        return dict(self.lr_factors or {})
+
+    def _augmentation(self) -> Any:
+        """Return the random functions of rows and batches in training."""
+        return self.augment
+
     def _sizes(self, n_rows: int) -> tuple[int, int]:
         """Return rows per step, and epochs."""
         epochs = choose_max_epochs(self.max_epochs, n_rows)

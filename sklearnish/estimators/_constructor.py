@@ -78,6 +78,11 @@ def parameter(
     return Parameter(default, kind, allowed, doc, kw_only, after, in_fingerprint)
 
 
+def again(group: Any, name: str, **changes: Any) -> Any:
+    """Declare a parameter of a group again, with another default or text."""
+    return replace(group._parameters[name], **changes)
+
+
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(parameter,))
 def parameterized(cls: Class) -> Class:
     """Give a class a constructor of the parameters that it and its bases declare.

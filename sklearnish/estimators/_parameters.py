@@ -19,7 +19,7 @@ from sklearnish.estimators._constructor import (
     parameterized,
 )
 
-SCHEDULES = ("cosine", "onecycle", "warmup-stable-decay")
+SCHEDULES = ("cosine", "onecycle", "triangular", "warmup-stable-decay")
 
 
 @parameterized
@@ -73,17 +73,35 @@ class DescentParameters:
         one.""",
     )
     lr: float = parameter(default=1e-3, doc="Learning rate.")
+    lr_factors: dict[str, float] | None = parameter(
+        default=None,
+        kind="dict of str to float",
+        allowed=[dict, None],
+        doc="""By what the learning rate of parts of the module is multiplied, such as
+        ``{"head": 10, "*.bias": 2}``. A name is that of a layer with all that is in it, of a
+        weight, or a pattern; the first that fits counts.""",
+    )
+    freeze: Any = parameter(
+        default=None,
+        kind="str, list of str or None",
+        allowed=[str, list, tuple, None],
+        doc="""Parts of the module that keep their weights, such as ``"features"``, by names as in
+        `lr_factors`. Frozen layers run in eval mode: their normalisations keep their statistics,
+        and their dropout drops nothing. With `warm_start`, the next fit may freeze others.""",
+    )
     lr_schedule: Any = parameter(
         default="auto",
-        kind='{"auto", "cosine", "onecycle", "warmup-stable-decay"}, scheduler class or None',
+        kind='{"auto", "cosine", "onecycle", "triangular", "warmup-stable-decay"}, scheduler class '
+        "or None",
         allowed=[None, StrOptions({"auto", *SCHEDULES}), type, callable],
         doc="""How the learning rate changes. "auto" is "cosine" if `max_epochs` is "auto", there
         are 1,000 rows or more and `early_stopping` is off; else None, a constant rate. The named
         schedules step after every batch and span the whole fit ("warmup-stable-decay" rises over
-        the first twentieth, and falls to 0 over the last two fifths); a scheduler class of torch
-        (or a ``functools.partial`` of one) steps after every epoch. With a `sampler` that draws
-        fewer rows, a named schedule does not reach its end. In `partial_fit`, where the number of
-        epochs is unknown, it leaves the rate at `lr`; a class continues from call to call.""",
+        the first twentieth, and falls to 0 over the last two fifths; "triangular" rises from a
+        fifth over the first quarter, and falls to 0 from there on); a scheduler class of torch (or
+        a ``functools.partial`` of one) steps after every epoch. With a `sampler` that draws fewer
+        rows, a named schedule does not reach its end. In `partial_fit`, where the number of epochs
+        is unknown, it leaves the rate at `lr`; a class continues from call to call.""",
     )
     max_epochs: int | str = parameter(
         default="auto",

@@ -1,11 +1,16 @@
 """The parameters of the estimators of tables, and their defaults of those that all share."""
 
-from dataclasses import replace
 from typing import Any
 
 from sklearn.utils._param_validation import StrOptions
 
-from sklearnish.estimators._constructor import AUTO, POSITIVE_INT, parameter, parameterized
+from sklearnish.estimators._constructor import (
+    AUTO,
+    POSITIVE_INT,
+    again,
+    parameter,
+    parameterized,
+)
 from sklearnish.estimators._parameters import (
     DescentParameters,
     NetworkParameters,
@@ -18,11 +23,6 @@ QUALITY: dict[str, dict[str, int]] = {
     "best": {"n_members": 16, "width": 64, "depth": 3, "max_steps": 6000},
 }
 """What `quality` stands for, where a parameter is None."""
-
-
-def _again(group: Any, name: str, **changes: Any) -> Any:
-    """Declare a parameter of a group again, with another default or text."""
-    return replace(group._parameters[name], **changes)
 
 
 def _sized(doc: str) -> Any:
@@ -39,7 +39,7 @@ def _sized(doc: str) -> Any:
 class TableParameters:
     """How columns become numbers, and how large the network is."""
 
-    module: Any = _again(
+    module: Any = again(
         NetworkParameters,
         "module",
         doc="""A network to train in the place of the default one, as in `TorchClassifier`; columns
@@ -75,24 +75,24 @@ class TableParameters:
         doc="""Whether numbers enter as waves of several frequencies, besides as they are. "auto" is
         "periodic" for 2,000 training rows and more: fewer would be learned by heart.""",
     )
-    optimizer: Any = _again(DescentParameters, "optimizer", default="muon")
-    lr: float = _again(DescentParameters, "lr", default=0.02)
-    lr_schedule: Any = _again(DescentParameters, "lr_schedule", default="warmup-stable-decay")
-    clip_grad_norm: float | None = _again(DescentParameters, "clip_grad_norm", default=1.0)
-    average_weights: float | None = _again(DescentParameters, "average_weights", default=0.99)
-    max_epochs: int | str = _again(
+    optimizer: Any = again(DescentParameters, "optimizer", default="muon")
+    lr: float = again(DescentParameters, "lr", default=0.02)
+    lr_schedule: Any = again(DescentParameters, "lr_schedule", default="warmup-stable-decay")
+    clip_grad_norm: float | None = again(DescentParameters, "clip_grad_norm", default=1.0)
+    average_weights: float | None = again(DescentParameters, "average_weights", default=0.99)
+    max_epochs: int | str = again(
         DescentParameters,
         "max_epochs",
         doc='Passes over the rows. "auto" are as many as `max_steps` take, from 1 to 50.',
     )
-    batch_size: int | str = _again(
+    batch_size: int | str = again(
         DescentParameters,
         "batch_size",
         doc="""Rows per step. "auto" is 32 below 1,000 rows, 64 below 8,000, then 256; fewer, but
         at least 64, where `max_epochs` is a number too small for 600 steps.""",
     )
-    early_stopping: bool = _again(ValidationParameters, "early_stopping", default=True)
-    patience: int | str = _again(
+    early_stopping: bool = again(ValidationParameters, "early_stopping", default=True)
+    patience: int | str = again(
         ValidationParameters,
         "patience",
         default="auto",
@@ -100,4 +100,4 @@ class TableParameters:
         allowed=[AUTO, POSITIVE_INT],
         doc='Epochs without improvement after which to stop; "auto" is a third of `max_epochs`.',
     )
-    tol: float = _again(ValidationParameters, "tol", default=0.0)
+    tol: float = again(ValidationParameters, "tol", default=0.0)

@@ -51,7 +51,8 @@ _NUMBERS = {int: Integral, float: Real, bool: bool | np.bool_, str: str}
 def make(kind: type, values: dict[str, Any]) -> Any:
     """Make an object of ours of its fields, which may come from a stranger."""
     if kind is PerBatch:  # what its signature asks for is looked up again
-        check_fields("PerBatch", values, dict.fromkeys(("f", "names_rng", "takes_y"), Any))
+        known = ("f", "names_epoch", "names_rng", "takes_y")
+        check_fields("PerBatch", values, dict.fromkeys(known, Any))
         f: Any = values.get("f")
         return PerBatch(f)
     if kind is TableEncoder:

@@ -11,7 +11,7 @@ from sklearn import config_context
 from torch import nn
 
 from sklearnish.data import is_available
-from sklearnish.estimators import TorchEstimator, learned_by, make_module
+from sklearnish.estimators import TorchEstimator, learned_by, module_of
 from sklearnish.persistence._descent import bound, check_called, load_descent, longest
 from sklearnish.persistence._fields import FITTED, check_data, check_fields, check_fitted
 from sklearnish.persistence._trust import is_known, name_of, unwrapped
@@ -29,6 +29,8 @@ _SETTINGS = (
         "precision",
         "units",
         "weighted",
+        "freeze",
+        "lr_factors",
         "compile",
         "verbose",
     ),
@@ -137,19 +139,13 @@ def _check_that_it_fits(estimator: TorchEstimator, state: dict[str, Any]) -> Non
     """Refuse to save weights that the module, built again, would not take."""
     try:
         with seeded(0, _CPU):
-            _build(estimator).load_state_dict(state)
+            module_of(estimator).load_state_dict(state)
     except Exception as error:  # the module's own code: anything can come
         raise ValueError(
             f"module_ cannot be built again from module={estimator.module!r} and "
             f"module_params={estimator.module_params!r} ({error}). If they were changed since "
             "fit, put them back or fit again."
         ) from error
-
-
-def _build(estimator: TorchEstimator) -> nn.Module:
-    """Build the module as `fit` did."""
-    sizes = {"in_features": estimator.n_inputs_, "out_features": estimator._n_outputs()}
-    return make_module(*estimator._module_asked(), sizes)
 
 
 def _rebuild_net(estimator: TorchEstimator, record: dict[str, Any], decoder: Decoder) -> Net:
@@ -197,7 +193,7 @@ def _rebuild_module(estimator: TorchEstimator, decoded: Any, dtype: torch.dtype)
         return decoded
     if estimator.module is None or is_known(unwrapped(estimator.module)):
         _check_size(estimator, decoded)
-    module = _build(estimator)
+    module = module_of(estimator)
     module.to(dtype)  # before the weights, so that none of them is rounded
     module.load_state_dict(decoded)
     return module
@@ -212,7 +208,7 @@ def _check_size(estimator: TorchEstimator, state: dict[str, Any]) -> None:
                 "weights; the limit is as many."
             )
     with torch.device("meta"):
-        wanted = {k: v.shape for k, v in _build(estimator).state_dict().items()}
+        wanted = {k: v.shape for k, v in module_of(estimator).state_dict().items()}
     for name in {"mean_rest", "wide"} - set(state):  # an MLP of an older file lacks them
         wanted.pop(name, None)
     if wanted != {k: v.shape for k, v in state.items()}:

@@ -17,6 +17,7 @@ from sklearnish.training._step.loss import FunctionLoss, check_arguments, make_c
 from sklearnish.training._step.muon import Muon
 from sklearnish.training._step.optimizers import OPTIMIZERS
 from sklearnish.training._step.out_of_memory import is_out_of_memory, of_same_kind
+from sklearnish.training._step.parts import check_parts
 from sklearnish.training._step.precision import weight_dtype
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Unpacker",
     "check_arguments",
     "check_callbacks",
+    "check_parts",
     "check_probabilities",
     "check_shape",
     "copied_modules",

@@ -25,6 +25,7 @@ from sklearnish.training._step.compiled import CompiledStep
 from sklearnish.training._step.descent import Descent
 from sklearnish.training._step.optimizers import make_optimizer
 from sklearnish.training._step.out_of_memory import is_out_of_memory, too_large
+from sklearnish.training._step.parts import frozen, groups_of, rest
 from sklearnish.training._step.precision import weight_dtype
 from sklearnish.training._step.step import Step
 
@@ -59,6 +60,10 @@ class Net(StatefulNet):
         What turns a loss into the one reported.
     weighted : bool, default=True
         Whether row weights enter the loss of training; that of validation always has them.
+    freeze : sequence of str, default=()
+        Names of weights and layers that training leaves as they are, statistics included.
+    lr_factors : dict of str to float or None, default=None
+        Names of weights and layers, and by what their learning rate is multiplied.
     **kwargs
         As skorch's NeuralNet has them.
     """
@@ -75,6 +80,8 @@ class Net(StatefulNet):
         precision: str = "float32",
         units: float | Tensor = 1.0,
         weighted: bool = True,
+        freeze: Sequence[str] = (),
+        lr_factors: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(module, criterion, train_split=None, **kwargs)
@@ -85,6 +92,8 @@ class Net(StatefulNet):
         self.precision = precision
         self.units = units
         self.weighted = weighted
+        self.freeze = freeze
+        self.lr_factors = lr_factors
         self.best_epoch_ = 0
         self.n_outputs_ = 0
         self.losses_ = EpochLoss("training", 0)
@@ -100,9 +109,10 @@ class Net(StatefulNet):
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> "Net":
         """Build the optimizer and what takes its steps."""
-        (groups,), options = self.get_params_for_optimizer(
-            "optimizer", self.get_all_learnable_params()
-        )
+        named = list(self.get_all_learnable_params())
+        (groups,), options = self.get_params_for_optimizer("optimizer", iter(named))
+        if self.lr_factors:
+            groups = groups_of(self.module_, [weight for _, weight in named], self.lr_factors)
         self.optimizer_ = make_optimizer(self.optimizer, groups, options)
         half = self.precision == "fp16"
         self.descent_ = Descent(
@@ -123,6 +133,12 @@ class Net(StatefulNet):
         )
         self.compiled_ = CompiledStep() if self.compile else None
         return self
+
+    def _set_training(self, training: bool = True) -> None:
+        """Put the module in training or eval mode; what is frozen stays in the latter."""
+        super()._set_training(training)
+        if training:
+            rest(self.module_, self.freeze)
 
     def torch_compile(self, module: Any, name: str) -> Any:
         """Leave the module as it is: the step is compiled, not what it consists of."""
@@ -178,7 +194,8 @@ class Net(StatefulNet):
             self.descent_.exchange()
             self._keep()
             self.descent_.exchange()
-        with Progress(epochs, n_rows, self.verbose, wait) as progress:
+        progress = Progress(epochs, n_rows, self.verbose, wait)
+        with progress, frozen(self.module_, self.freeze):
             for epoch in range(checkpoints.epochs + 1, epochs + 1):
                 begin_epoch()
                 self.notify("on_epoch_begin", **on_epoch)

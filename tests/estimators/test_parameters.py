@@ -32,6 +32,8 @@ REFUSED = {
     "optimizer": ["adm", None],
     "optimizer_params": ["momentum"],
     "lr": [0, -1.0, "auto", None],
+    "lr_factors": [[("head", 10)], 10.0],
+    "freeze": [1, True],
     "lr_schedule": ["step", 0.5],
     "max_epochs": [0, 1.5, "all", None],
     "batch_size": [0, 2.5, "all", None],

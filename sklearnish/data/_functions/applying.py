@@ -127,7 +127,7 @@ def apply_batch(
     with torch.no_grad(), restored(functions, device):
         for index, function in enumerate(functions):
             with noted(function, lambda: f"batch {batch} of epoch {epoch}"):
-                X, y = _run_batch(function, X, y, drawn, index, batch, device)
+                X, y = _run_batch(function, X, y, drawn, index, batch, epoch, device)
     check_real(X, functions[-1].name)
     return X, y
 
@@ -185,10 +185,11 @@ def _run_batch(
     drawn: Randomness,
     index: int,
     batch: int,
+    epoch: int,
     device: torch.device,
 ) -> tuple[Features, Tensor | None]:
     """Run one per-batch function."""
-    keywords = {}
+    keywords: dict[str, Any] = {"epoch": epoch} if function.names_epoch else {}
     if function.names_rng:
         keywords["rng"] = drawn.generator(index, batch)
     function.seed(drawn.seeds(index, np.array([batch], np.int64))[0], device)

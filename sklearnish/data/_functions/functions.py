@@ -42,7 +42,7 @@ class Function:
         """Look at the signature once, not per row."""
         if not callable(self.f):
             raise TypeError(f"expected a function of the features, got {shown(self.f)}")
-        object.__setattr__(self, "names_rng", _names_rng(self.f))
+        object.__setattr__(self, "names_rng", _names(self.f, "rng"))
 
     @property
     def name(self) -> str:
@@ -117,11 +117,13 @@ class PerBatch(Function):
     """``f(X)`` or ``f(X, y)`` on exactly one training batch. Made by ``per_batch``."""
 
     takes_y: bool = field(init=False)
+    names_epoch: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Look at the signature once, not per batch."""
         super().__post_init__()
         object.__setattr__(self, "takes_y", _takes_y(self.f))
+        object.__setattr__(self, "names_epoch", _names(self.f, "epoch"))
 
     @property
     def path(self) -> str | None:
@@ -156,8 +158,9 @@ def per_batch(f: Callable[..., Any]) -> PerBatch:
         ``f(X)``, returning the new X, or ``f(X, y)``, returning the new ``(X, y)`` (or X alone).
         It is given y if it has two positional parameters without defaults, a second parameter
         called ``y``, ``target``, ``targets`` or ``labels``, or the ``*inputs`` of
-        torchvision's v2 transforms. A parameter ``rng`` receives a ``numpy.random.Generator``.
-        The number of rows must stay the same.
+        torchvision's v2 transforms. A parameter ``rng`` receives a ``numpy.random.Generator``,
+        a parameter ``epoch`` the number of the epoch, from 0. The number of rows must stay the
+        same.
 
     Returns
     -------
@@ -209,19 +212,19 @@ def _parameters(f: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         return {}
 
 
-def _names_rng(f: Callable[..., Any]) -> bool:
-    """Say whether a function asks for ``rng``; one bound by functools.partial is not asked for."""
+def _names(f: Callable[..., Any], name: str) -> bool:
+    """Say whether a function asks for something; it does not for what functools.partial binds."""
     inner = f
     while isinstance(inner, functools.partial):
-        if "rng" in inner.keywords:
+        if name in inner.keywords:
             return False
         inner = inner.func
-    return "rng" in _parameters(f)
+    return name in _parameters(f)
 
 
 def _takes_y(f: Callable[..., Any]) -> bool:
     """Say whether a per-batch function wants the target as its second argument."""
-    parameters = [p for p in _parameters(f).values() if p.name != "rng"]
+    parameters = [p for p in _parameters(f).values() if p.name not in ("rng", "epoch")]
     if parameters and parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
         return parameters[0].name == "inputs"
     places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

@@ -101,7 +101,7 @@ def _loader(
             estimator.sampler, lambda: data.with_target(estimator._from_codes(targets(data)))
         ),
         seed=estimator._seed,
-        augment=estimator.augment,
+        augment=estimator._augmentation(),
         device=torch.device(net.device),
         **estimator._pipeline(),
     )

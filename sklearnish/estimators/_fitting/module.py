@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -121,10 +122,16 @@ def build_module(estimator: Any, dataset: Dataset, device: torch.device) -> nn.M
     """Build the module for these rows, on the device."""
     if estimator.module is None:
         _check_one_input(dataset)
-    sizes = {"in_features": n_inputs(dataset), "out_features": estimator._n_outputs()}
-    asked, params = estimator._module_asked()
-    module = make_module(asked, params, sizes)
+    module = module_of(estimator)
     return module.to(device=device, dtype=training.weight_dtype(estimator.precision))
+
+
+def module_of(estimator: Any) -> nn.Module:
+    """Build the module that an estimator asks for, and what it puts around it."""
+    sizes = {"in_features": estimator.n_inputs_, "out_features": estimator._n_outputs()}
+    asked, params = estimator._module_asked()
+    made: nn.Module = estimator._around(make_module(asked, params, sizes))
+    return made
 
 
 def _check_one_input(dataset: Dataset) -> None:
@@ -257,7 +264,7 @@ def build_net(
     rows = each(lambda x: x[torch.arange(3).clamp(max=len(x) - 1)], Batch(known["rows"]))
     outputs = training.dry_run(module, to_device(rows, device).X, estimator.precision, device)
     chosen = estimator._choose_criterion(outputs)
-    criterion = training.make_criterion(chosen, dict(estimator.criterion_params or {}))
+    criterion = training.make_criterion(chosen, estimator._criterion_params(chosen))
     criterion.to(dtype=training.weight_dtype(estimator.precision))  # its weights, if it has any
     wanted = estimator._width(outputs)
     training.check_shape(module, outputs, len(rows), wanted, estimator._describe_outputs())
@@ -266,6 +273,7 @@ def build_net(
     )
     training.warn_of_final_activation(module, outputs, criterion)
     optimizer = training.OPTIMIZERS.get(estimator.optimizer, estimator.optimizer)
+    freeze, lr_factors = _parts(estimator, module)
     net = estimator._net_class(
         module,
         criterion,
@@ -280,6 +288,8 @@ def build_net(
         precision=estimator.precision,
         units=estimator._loss_units(criterion),
         weighted=estimator.sampler != "weighted",
+        freeze=freeze,
+        lr_factors=lr_factors,
         device=device,
         compile=estimator.compile,
         callbacks=list(estimator.callbacks or []),
@@ -289,6 +299,29 @@ def build_net(
     net.n_outputs_ = wanted
     net.initialize()
     return net
+
+
+def _parts(estimator: Any, module: nn.Module) -> tuple[list[str], dict[str, float]]:
+    """Check the names of parts that are frozen, or learn at rates of their own."""
+    names, factors = estimator.freeze or (), estimator._lr_factors()
+    freeze = [names] if isinstance(names, str) else list(names)
+    if not all(isinstance(name, str) for name in freeze):
+        raise TypeError(f"freeze={names!r} must be a name of a part of the module, or a list.")
+    for name, factor in factors.items():
+        number = isinstance(factor, Real) and not isinstance(factor, bool)
+        if not (isinstance(name, str) and number and 0 < factor < float("inf")):
+            raise ValueError(
+                f"lr_factors has {name!r}: {factor!r}; wanted names of parts of the module and "
+                "positive numbers, such as {'head': 10.0}. To keep weights, use freeze."
+            )
+    if factors and "param_groups" in (estimator.optimizer_params or {}):
+        raise ValueError(
+            "lr_factors and optimizer_params={'param_groups': ...} both make groups of weights. "
+            "Use one of them: learning rates in lr_factors, or all options in param_groups."
+        )
+    training.check_parts(module, freeze, "freeze")
+    training.check_parts(module, list(factors), "lr_factors")
+    return freeze, {name: float(factor) for name, factor in factors.items()}
 
 
 def _two_rows(dataset: Dataset, *, real: bool) -> Batch:

@@ -33,13 +33,16 @@ def make_optimizer(
     if optimizer in _FUSED and not {"fused", "foreach", "differentiable"} & set(options):
         options = {**options, "fused": _can_fuse(groups)}
     try:
-        return optimizer(groups, **options)
+        built = optimizer(groups, **options)
     except TypeError as error:
         given = ", ".join(f"{name}={value!r}" for name, value in options.items())
         raise TypeError(
             f"optimizer {spell(optimizer)} cannot be built with {given}: {error}. Correct "
             "optimizer_params; see the documentation of the optimizer."
         ) from error
+    for group in built.param_groups:
+        group["lr"] *= group.pop("lr_factor", 1.0)
+    return built
 
 
 def _can_fuse(groups: list[dict[str, Any]]) -> bool:
@@ -131,7 +134,17 @@ def _warmup_stable_decay(total: int, step: int) -> float:
     return max(0.0, min((step + 1) / (0.05 * total), 1.0, (total - step) / (0.4 * total)))
 
 
-_SHAPES = {"cosine": _cosine, "warmup-stable-decay": _warmup_stable_decay}
+def _triangular(total: int, step: int) -> float:
+    """Rise from a fifth to 1 over the first quarter, and fall to nearly 0."""
+    peak = 0.25 * total
+    return max(0.01, min(0.2 + 0.8 * step / peak, (total - step) / (total - peak)))
+
+
+_SHAPES = {
+    "cosine": _cosine,
+    "triangular": _triangular,
+    "warmup-stable-decay": _warmup_stable_decay,
+}
 
 
 def _own_schedule(schedule: Any, optimizer: Optimizer) -> Any:

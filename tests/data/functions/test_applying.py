@@ -191,6 +191,13 @@ def mixup(X, y, rng):
     return share * X + (1 - share) * X[order], share * y + (1 - share) * y[order]
 
 
+def test_per_batch_is_given_the_epoch_if_it_asks():
+    X = torch.zeros(2, 1)
+    assert batch(lambda X, epoch: X + epoch, X, None, epoch=3)[0].tolist() == [[3.0], [3.0]]
+    both = batch(lambda X, y, rng, epoch: (X, y * epoch), X, torch.ones(2), epoch=5)
+    assert both[1].tolist() == [5.0, 5.0]
+
+
 def test_per_batch_is_given_y_if_it_asks():
     X, y = torch.rand(8, 2), torch.eye(8)
     mixed, target = batch(mixup, X, y)

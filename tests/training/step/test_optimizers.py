@@ -49,6 +49,19 @@ def test_partial_fit_keeps_the_rate_of_a_named_schedule():
         assert [e["lr"] for e in reg.history_[2:]] == pytest.approx([0.01, 0.01])
 
 
+def test_a_triangle_rises_and_falls():
+    optimizer = make_optimizer(torch.optim.SGD, _groups(), {"lr": 1.0})
+    schedule, rates = make_schedule("triangular", optimizer, 20), []
+    for _ in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(0.2)
+    assert rates.index(max(rates)) == 5
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(1 / 15)
+
+
 @pytest.mark.parametrize("n_rows", [63, 64, 65, 66, 129])
 def test_a_named_schedule_ends_with_the_last_batch(n_rows):
     X, y = regression()

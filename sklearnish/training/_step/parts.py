@@ -1,0 +1,79 @@
+"""Parts of a module, by name: which are frozen, and which learn at rates of their own.
+
+A name is that of a weight, or of a layer with all that is in it, or a pattern such as "*.bias".
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+
+
+def check_parts(module: nn.Module, names: Sequence[str], parameter: str) -> None:
+    """Refuse a name that no weight of a module has."""
+    inner = _inner(module)
+    weights = [name for name, _ in inner.named_parameters()]
+    for wanted in names:
+        if not any(_is_in(name, wanted) for name in weights):
+            known = ", ".join(dict.fromkeys(repr(name.partition(".")[0]) for name in weights))
+            raise ValueError(
+                f"{parameter} names {wanted!r}, but {type(inner).__name__} has no weights of that "
+                f"name. Its parts are {known}; module_.named_parameters() lists all. Name a part, "
+                f'a weight, or a pattern such as "*.bias".'
+            )
+
+
+@contextmanager
+def frozen(module: nn.Module, names: Sequence[str]) -> Iterator[None]:
+    """Keep weights as they are, whatever is learned meanwhile."""
+    weights = [
+        weight
+        for name, weight in _inner(module).named_parameters()
+        if weight.requires_grad and _is_in_any(name, names)
+    ]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
+
+
+def rest(module: nn.Module, names: Sequence[str]) -> None:
+    """Put layers in eval mode: a normalisation keeps its statistics, dropout drops nothing."""
+    for name, layer in _inner(module).named_modules():
+        if _is_in_any(name, names):
+            layer.eval()
+
+
+def groups_of(
+    module: nn.Module, weights: Sequence[Any], factors: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Sort weights into groups, each with a factor of the learning rate; the first name counts."""
+    found = {}
+    for name, weight in _inner(module).named_parameters():
+        found[weight] = next((f for wanted, f in factors.items() if _is_in(name, wanted)), 1.0)
+    groups: dict[float, list[Any]] = {1.0: []}
+    for weight in weights:
+        groups.setdefault(float(found.get(weight, 1.0)), []).append(weight)
+    return [{"params": some, "lr_factor": f} for f, some in groups.items() if some]
+
+
+def _inner(module: nn.Module) -> nn.Module:
+    """Return what has the names that users know: a module of ours may wrap theirs."""
+    wraps = getattr(module, "wraps", None)
+    inner: nn.Module = module if wraps is None else getattr(module, wraps)
+    return inner
+
+
+def _is_in_any(name: str, names: Sequence[str]) -> bool:
+    """Say whether a weight or layer is meant by one of some names."""
+    return any(_is_in(name, wanted) for wanted in names)
+
+
+def _is_in(name: str, wanted: str) -> bool:
+    """Say whether a weight or layer is the one of a name, is in it, or fits a pattern."""
+    return name == wanted or name.startswith(f"{wanted}.") or fnmatchcase(name, wanted)
