@@ -213,7 +213,7 @@ TIES = {name: _tied(name) for name in SOURCES}
 
 MAPS = {"data": "sklearnish/data/README.md"}
 MAPS |= dict.fromkeys(
-    ("estimators", "preprocessing", "training", "persistence"), "docs/architecture.md"
+    ("estimators", "preprocessing", "training", "persistence", "plotting"), "docs/architecture.md"
 )
 
 

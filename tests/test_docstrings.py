@@ -40,7 +40,12 @@ def _public_members(cls: type) -> list[str]:
 def _documented_names() -> list[str]:
     """List the import path of every public name, and of the members of every public class."""
     paths = []
-    for module in (sklearnish, sklearnish.preprocessing, sklearnish.inspection):
+    for module in (
+        sklearnish,
+        sklearnish.preprocessing,
+        sklearnish.inspection,
+        sklearnish.plotting,
+    ):
         for name in module.__all__:
             value = getattr(module, name)
             path = f"{module.__name__}.{name}"

@@ -1,23 +1,22 @@
 """An image of where the time of a fit went."""
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from sklearnish.data import PipelineReport
+from sklearnish.plotting import _axes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLORS = {"compute": "#0072b2", "transfer": "#e69f00", "wait": "#d55e00"}
-"""Parts of an epoch, from the bottom up, in colours that the colour-blind can tell apart."""
+_COLORS = {"compute": "#0072b2", "transfer": "#56b4e9", "wait": "#d55e00"}
+"""Parts of an epoch, from the bottom up: blues for work, and another colour for waiting."""
 
-_MANY = 40
-"""Epochs from which marks on a line would touch each other."""
+_SEEN = 0.005
+"""Share of the time from which a part of it can be seen."""
 
 
 class PipelineReportDisplay:
@@ -82,14 +81,7 @@ class PipelineReportDisplay:
         TypeError
             If the estimator keeps no report.
         """
-        check_is_fitted(estimator)
-        report = getattr(estimator, "pipeline_report_", None)
-        if report is None:
-            raise TypeError(
-                f"{type(estimator).__name__} has no pipeline_report_. Give the fitted estimator "
-                "of sklearnish itself: pipeline[-1], or search.best_estimator_."
-            )
-        return cls.from_report(report, ax=ax)
+        return cls.from_report(_axes.learned(estimator, "pipeline_report_"), ax=ax)
 
     @classmethod
     def from_report(
@@ -147,67 +139,52 @@ class PipelineReportDisplay:
         """
         if not self.report.epochs:
             raise ValueError("The report has no epochs yet: nothing can be drawn.")
-        self.ax_ = _new_axes() if ax is None else ax
+        self.ax_ = _axes.new_figure()[1][0] if ax is None else ax
         self.figure_ = self.ax_.figure  # type: ignore[assignment]
-        highest = max(self._draw_epochs(), self._draw_readers())
-        self._label(highest)
+        self._draw_epochs()
+        self._draw_readers()
+        self._label()
         return self
 
     def _seconds(self, part: str) -> "npt.NDArray[np.float64]":
         """Seconds of each epoch that went into one thing."""
         return np.array([getattr(times, part) for times in self.report.epochs])
 
-    def _draw_epochs(self) -> float:
-        """Draw the parts of each epoch on top of each other; return the highest sum."""
+    def _draw_epochs(self) -> None:
+        """Draw the parts of each epoch on top of each other."""
         numbers = 1 + np.arange(len(self.report.epochs))
         bottom = np.zeros(len(numbers))
         for part, color in _COLORS.items():
             seconds = self._seconds(part)
-            if seconds.any() or part != "transfer":
-                self.ax_.bar(numbers, seconds, 0.8, bottom, color=color, label=part)
+            seen = seconds.sum() > _SEEN * self._seconds("seconds").sum()
+            label = part if seen or part != "transfer" else f"_{part}"  # _ leaves the legend out
+            self.ax_.bar(numbers, seconds, 0.8, bottom, color=color, label=label)
             bottom += seconds
-        return float(bottom.max())
 
-    def _draw_readers(self) -> float:
-        """Draw how long readers were busy; return the highest sum."""
+    def _draw_readers(self) -> None:
+        """Draw how long readers were busy."""
         read, transform = self._seconds("read"), self._seconds("transform")
         numbers = 1 + np.arange(len(read))
-        style: dict[str, Any] = {
-            "color": "black",
+        ink, ground = self.ax_.xaxis.label.get_color(), self.ax_.get_facecolor()
+        style: _axes.Style = {
+            "color": ink,
             "linewidth": 1,
             "markersize": 5,
-            "markeredgecolor": "white",
+            "markeredgecolor": ground,
         }
-        few = len(numbers) <= _MANY
+        few = len(numbers) <= _axes.FEW
         self.ax_.plot(numbers, read, "o-" if few else "-", label="readers: read", **style)
         if transform.any():
             line = "s--" if few else "--"
             self.ax_.plot(numbers, read + transform, line, label="+ transform", **style)
-        return float((read + transform).max())
 
-    def _label(self, highest: float) -> None:
-        """Write title, axes and legend, each where nothing else is."""
+    def _label(self) -> None:
+        """Write what share was waiting, what to do about it, axes and legend."""
         from matplotlib.ticker import MaxNLocator
 
         ax = self.ax_
-        box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
-        title = textwrap.fill(self.report.bottleneck, max(20, int(14 * box.width)))
-        columns = max(1, int(box.width / 1.1))
-        rows = -(-len(ax.get_legend_handles_labels()[0]) // columns)
-        # The share of the axes that the legend takes, once a layout has made room for the title.
-        room = min(0.7, (0.2 + 0.2 * rows) / (box.height - 0.15 * len(title.splitlines())))
         ax.set(xlabel="Epoch", ylabel="Seconds", xlim=(0.4, len(self.report.epochs) + 0.6))
-        shared = len(ax.get_shared_y_axes().get_siblings(ax)) > 1
-        ax.set_ylim(0, max(highest / (1 - room), ax.get_ylim()[1] if shared else 0) or 1)
+        ax.set_title(f"Waiting for data: {self.report.wait_share:.0%} of the time", loc="left")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        ax.legend(loc="upper center", ncols=columns, fontsize="small", frameon=False)
-        ax.set_title(title, loc="left", fontsize="medium", parse_math=False)
-
-
-def _new_axes() -> "Axes":
-    """Make a figure with one pair of axes."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError('Drawing needs matplotlib: pip install "sklearnish[plot]"') from error
-    return plt.subplots(layout="constrained")[1]
+        _axes.legend_beside(ax, reverse=True)
+        _axes.sentences_below(ax, self.report.bottleneck)

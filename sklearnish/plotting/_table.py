@@ -1,0 +1,83 @@
+"""Rows of a DataFrame, drawn as a table as wide and high as the axes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sklearnish.data import is_missing
+from sklearnish.plotting import _axes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.table import Table
+
+Column = tuple[str, list[str]]
+"""A name and the text of the cells."""
+
+_LARGEST, _SMALLEST = 9.0, 6.0
+"""Sizes of text, in points."""
+
+_CHARACTER, _LINE = 0.6, 1.8
+"""Width of a character and height of a row, as a share of the size of the font."""
+
+_WIDEST = 14
+"""Characters of a cell; what is longer is cut off."""
+
+_PADDING = 2
+"""Characters of room beside the text of a cell."""
+
+
+def draw(
+    ax: "Axes", frame: "pd.DataFrame", labels: Sequence[str] | None, label_name: str
+) -> "Table":
+    """Draw the columns for which there is room, and last the labels, in another colour."""
+    width, height = _axes.size_of(ax)
+    size = max(_SMALLEST, min(_LARGEST, 72 * height / (_LINE * (len(frame) + 1))))
+    room = 72 * width / (_CHARACTER * size)
+    columns = [(str(name), [_cell(value) for value in frame[name]]) for name in frame]
+    last = [] if labels is None else [(label_name, [*labels])]
+    columns = [*_that_fit(columns, room - sum(map(_wide, last))), *last]
+    names, cells = zip(*columns, strict=True)
+    table = ax.table(
+        cellText=[[_axes.told(cell, _WIDEST) for cell in row] for row in zip(*cells, strict=True)],
+        colLabels=[_axes.told(name, _WIDEST) for name in names],
+        colWidths=[_wide(column) / room for column in columns],
+        cellLoc="right",
+        loc="upper left",
+        edges="horizontal",
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(size)
+    ink = ax.xaxis.label.get_color()
+    for (row, column), cell in table.get_celld().items():
+        cell.set(height=_LINE * size / 72 / height, linewidth=0.5, edgecolor=ink)
+        is_label = labels is not None and column == len(columns) - 1
+        weight = "bold" if row == 0 else "normal"
+        cell.set_text_props(color=_axes.COLORS[0] if is_label else ink, weight=weight)
+        cell.get_text().set_parse_math(False)
+    return table
+
+
+def _that_fit(columns: list[Column], room: float) -> list[Column]:
+    """Return the first columns that are no wider than the room, and say how many more there are."""
+    ends = np.cumsum([_wide(column) for column in columns])
+    if ends[-1] <= room:
+        return columns
+    fit = max(1, int(np.searchsorted(ends, room - _WIDEST, side="right")))
+    more = f"... {len(columns) - fit} more"
+    return [*columns[:fit], (more, ["..."] * len(columns[0][1]))]
+
+
+def _wide(column: Column) -> int:
+    """Count the characters that a column is wide."""
+    name, cells = column
+    return min(_WIDEST, max(map(len, [name, *cells]))) + _PADDING
+
+
+def _cell(value: Any) -> str:
+    """Write a value; a missing one as nothing."""
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.4g}"
+    return "" if is_missing(value) else str(value)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib import pyplot as plt
+
+from sklearnish.plotting import _axes
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([32, 64, 128], "log"),
+        ([1e-4, 1e-3, 1e-1], "log"),
+        ([64, 1024], "log"),
+        ([2, 3], "linear"),
+        ([1, 2, 3, 4], "linear"),
+        ([-1.0, 0.0, 1.0], "linear"),
+        ([5], "linear"),
+        ([0, 1e-5, 1e-3], "category"),
+        (["adam", "sgd"], "category"),
+        ([None, 0.1], "category"),
+        ([True, False], "category"),
+        ([1.0, float("inf")], "category"),
+    ],
+)
+def test_scales(values, scale):
+    places, found = _axes.places(values)
+    assert found == scale
+    np.testing.assert_array_equal(places, range(len(values)) if scale == "category" else values)
+
+
+@given(
+    start=st.floats(1e-6, 1e3),
+    factor=st.floats(1.5, 30),
+    step=st.floats(1e-3, 1e3),
+    n=st.integers(3, 12),
+)
+def test_values_that_grow_by_a_factor_are_on_a_logarithmic_axis(start, factor, step, n):
+    assert _axes.places(list(start * factor ** np.arange(n)))[1] == "log"
+    assert _axes.places(list(step * np.arange(1, n + 1)))[1] == "linear"
+
+
+@pytest.mark.parametrize(("n", "ticks"), [(3, 3), (10, 10), (25, 9)])
+def test_categories_have_at_most_ten_ticks(n, ticks):
+    _, ax = plt.subplots()
+    values = [f"v{i}" for i in range(n)]
+    _axes.set_ticks(ax, "x", np.arange(n), values, "category")
+    assert len(ax.get_xticks()) == ticks
+    assert ax.get_xticklabels()[1].get_text() in values
+
+
+def test_ticks_of_a_logarithmic_axis_are_the_values():
+    _, ax = plt.subplots()
+    _axes.set_ticks(ax, "y", np.array([32.0, 64.0]), [32, 64], "log")
+    assert ax.get_yscale() == "log"
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["32", "64"]
+    assert len(ax.yaxis.get_minorticklocs()) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.00012346, "0.0001235"),
+        (64, "64"),
+        (None, "None"),
+        (np.float64(0.5), "0.5"),
+        (dict, "dict"),
+    ],
+)
+def test_values_are_told_shortly(value, text):
+    assert _axes.told(value) == text
+    assert _axes.told("a" * 50, 10) == "a" * 9 + "…"
+
+
+def test_colours_differ():
+    assert _axes.color(2, 3) == _axes.COLORS[2]
+    assert len({_axes.color(i, 12) for i in range(12)}) == 12
+
+
+def test_a_size_is_that_after_the_layout():
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    ax.set_axis_off()
+    width, height = _axes.size_of(ax)
+    assert 5.8 < width <= 6
+    assert 3.8 < height <= 4
+    subfigure = figure.subfigures(1, 2)[0]
+    assert _axes.size_of(subfigure.subplots())[0] < 3

@@ -1,0 +1,75 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+import sklearnish as sn
+
+Display = sn.plotting.BatchDisplay
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 3, 4, 4), dtype=np.uint8)
+NAMES = ["cat", "dog"] * 20
+FRAME = pd.DataFrame({"town": ["Bern", "Rome"] * 20, "n": np.arange(40)})
+
+
+def test_images_of_a_dataset():
+    display = Display.from_dataset(sn.as_dataset(IMAGES, NAMES), n_rows=5)
+    assert len(display.images_) == 5
+    assert [text.get_text() for text in display.texts_] == display.labels
+    assert set(display.labels) == {"cat", "dog"}
+    assert display.images_[0].get_array().shape == (4, 4, 3)
+    assert display.table_ is None
+    assert not display.ax_.axison
+
+
+def test_a_table_of_a_dataset():
+    _, ax = plt.subplots(figsize=(8, 4))
+    display = Display.from_dataset(sn.as_dataset(FRAME, NAMES), n_rows=3, ax=ax)
+    assert display.ax_ is ax
+    head = [display.table_[0, i].get_text().get_text() for i in range(3)]
+    assert head == ["town", "n", "target"]
+    assert display.images_ == []
+    assert display.plot().figure_ is not ax.figure
+
+
+def test_the_batch_of_an_estimator_is_the_first_that_it_trains_on():
+    batches = []
+
+    class Noting(nn.Module):
+        def __init__(self, in_features, out_features):
+            super().__init__()
+            self.out = nn.Linear(in_features, out_features)
+
+        def forward(self, X):
+            if self.training and torch.is_grad_enabled():
+                batches.append(X.detach().clone())
+            return self.out(X.float().flatten(1))
+
+    def noise(x, rng):
+        return x * float(rng.uniform())
+
+    clf = sn.TorchClassifier(Noting, augment=noise, batch_size=16, max_epochs=1, random_state=3)
+    before = Display.from_estimator(clf, IMAGES, NAMES, n_rows=9)
+    clf.fit(IMAGES, NAMES)
+    after = Display.from_estimator(clf, IMAGES, NAMES, n_rows=9)
+    trained = next(X for X in batches if len(X) == 16)
+    np.testing.assert_array_equal(after.rows, trained[:9].numpy())
+    np.testing.assert_array_equal(before.rows, after.rows)
+
+
+def test_an_estimator_of_tables_shows_the_table():
+    display = Display.from_estimator(sn.TabularClassifier(), FRAME, NAMES, n_rows=2)
+    assert display.rows.columns.tolist() == ["town", "n"]
+
+
+def test_what_cannot_be_drawn():
+    with pytest.raises(TypeError, match=r"must be a Dataset, not ndarray.*sn\.as_dataset"):
+        Display.from_dataset(IMAGES)
+    with pytest.raises(TypeError, match=r"LogisticRegression does not train on batches"):
+        Display.from_estimator(LogisticRegression(), IMAGES)
+    figures = plt.get_fignums()
+    with pytest.raises(ValueError, match="neither images"):
+        Display.from_dataset(sn.as_dataset(np.zeros((9, 2, 3, 4, 5))))
+    assert plt.get_fignums() == figures
