@@ -20,6 +20,7 @@ from sklearnish.estimators import (
     TabularRegressor,
     TorchClassifier,
     TorchRegressor,
+    TorchTransformer,
     predict_to,
 )
 from sklearnish.persistence import load, save
@@ -34,6 +35,7 @@ __all__ = [
     "TabularRegressor",
     "TorchClassifier",
     "TorchRegressor",
+    "TorchTransformer",
     "as_dataset",
     "inspection",
     "load",

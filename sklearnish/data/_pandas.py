@@ -92,7 +92,7 @@ def _features_and(labels: list[str], dataset: View) -> "pd.DataFrame":
             frame[name] = value
         return frame
     X = to_array(dataset)
-    known = names if names and len(names) == X.shape[1] else range(X.shape[1])
+    known = getattr(dataset, "columns", range(X.shape[1]))
     features = pd.DataFrame({name: X[:, i] for i, name in enumerate(known)})
     return features.join(_stored(labels, dataset))
 

@@ -8,6 +8,7 @@ from sklearnish.estimators._predicting.any_model import predict_to
 from sklearnish.estimators._regressor import TorchRegressor
 from sklearnish.estimators._tabular_classifier import TabularClassifier
 from sklearnish.estimators._tabular_regressor import TabularRegressor
+from sklearnish.estimators._transformer import TorchTransformer
 
 __all__ = [
     "TabularClassifier",
@@ -15,6 +16,7 @@ __all__ = [
     "TorchClassifier",
     "TorchEstimator",
     "TorchRegressor",
+    "TorchTransformer",
     "learned_by",
     "module_of",
     "predict_to",

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from sklearnish.data import Dataset, resolve_device
+from sklearnish.data import Batch, Dataset, resolve_device
 from sklearnish.estimators import _parameters
 from sklearnish.estimators._constructor import parameterized
 from sklearnish.estimators._fitting.child_process import train_in_child
@@ -28,7 +28,7 @@ from sklearnish.estimators._fitting.sizes import (
 )
 from sklearnish.estimators._nested_params import NestedParams
 from sklearnish.estimators._predicting.methods import AnswerMixin
-from sklearnish.training import Net, check_callbacks
+from sklearnish.training import Net, check_callbacks, check_shape
 
 Array = npt.NDArray[Any]
 
@@ -109,6 +109,11 @@ class TorchEstimator(
     @abstractmethod
     def _describe_outputs(self) -> str:
         """Say what the outputs must be, for an error."""
+
+    def _check_outputs(self, module: nn.Module, rows: Batch, outputs: Tensor) -> None:
+        """Refuse outputs for some rows whose shape is not that which the criterion needs."""
+        what = self._describe_outputs()
+        check_shape(module, outputs, len(rows), self._width(outputs), what)
 
     def _rows(self, X: Any, *, reset: bool) -> Dataset:
         """Make a Dataset of X, and remember its columns, or compare them with those of fit."""

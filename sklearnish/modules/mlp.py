@@ -5,13 +5,14 @@ from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from sklearnish.modules.scaling import InputScaling
 
 NARROWEST, WIDEST = 128, 512
 
 
-class MLP(nn.Module):
+class MLP(InputScaling):
     """Multilayer perceptron whose first step is to standardise its inputs.
 
     Columns of zeros and ones are left as they are. The scaling is part of the module (its
@@ -49,14 +50,6 @@ class MLP(nn.Module):
     torch.Size([5, 3])
     """
 
-    casts_inputs = True
-    """Inputs come as they were read: what is float64 is centred before it is rounded."""
-
-    mean: Tensor
-    scale: Tensor
-    mean_rest: Tensor
-    wide: Tensor
-
     def __init__(
         self,
         in_features: int,
@@ -64,37 +57,9 @@ class MLP(nn.Module):
         hidden: int | Sequence[int] | None = None,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        _check_dropout(dropout)
-        self.register_buffer("mean", torch.zeros(in_features))
-        self.register_buffer("scale", torch.ones(in_features))
-        self.register_buffer("mean_rest", torch.zeros(in_features))
-        self.register_buffer("wide", torch.zeros((), dtype=torch.bool))
-        widths = [in_features, *_widths(hidden, in_features + out_features)]
-        layers: list[nn.Module] = []
-        for n_in, n_out in pairwise(widths):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-            if dropout:
-                layers.append(nn.Dropout(float(dropout)))
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
-
-    def set_input_scaling(self, mean: Tensor, scale: Tensor, *, wide: bool = False) -> None:
-        """Take over the statistics of the training rows.
-
-        Parameters
-        ----------
-        mean : Tensor of shape (in_features,)
-            Mean of each input.
-        scale : Tensor of shape (in_features,)
-            Standard deviation of each input, 1 where it is constant.
-        wide : bool, default=False
-            Whether inputs will come in float64, to be centred before they are rounded.
-        """
-        mean = mean.reshape(-1)
-        self.mean.copy_(mean)
-        self.scale.copy_(scale.reshape(-1))
-        self.mean_rest.copy_(mean.double() - self.mean.double().to(mean.device))
-        self.wide.fill_(wide)
+        super().__init__(in_features)
+        widths = hidden_widths(hidden, in_features + out_features)
+        self.layers = dense(in_features, widths, out_features, dropout)
 
     def forward(self, X: Tensor) -> Tensor:
         """Compute the outputs of a batch.
@@ -109,25 +74,22 @@ class MLP(nn.Module):
         Tensor of shape (n, out_features)
             Logits or values.
         """
-        if X.ndim > 2:
-            X = X.flatten(1)
-        if X.dtype == torch.float64 != self.mean.dtype:
-            centred = (X - self.mean.double() - self.mean_rest.double()).to(self.mean.dtype)
-        else:
-            centred = X.to(self.mean.dtype) - self.mean
-        outputs: Tensor = self.layers(centred / self.scale)
+        outputs: Tensor = self.layers(self.standardize(X))
         return outputs
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        """Take weights, also those that were saved before there were all of the buffers."""
-        for name in ("mean_rest", "wide"):
-            state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(getattr(self, name)))
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+def dense(n_in: int, hidden: Sequence[int], n_out: int, dropout: float) -> nn.Sequential:
+    """Build linear layers with ReLU, and dropout, between them."""
+    _check_dropout(dropout)
+    widths, layers = [n_in, *hidden], list[nn.Module]()
+    for before, after in pairwise(widths):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(float(dropout)))
+    return nn.Sequential(*layers, nn.Linear(widths[-1], n_out))
 
 
-def _widths(hidden: Any, features: int) -> tuple[int, ...]:
+def hidden_widths(hidden: Any, features: int) -> tuple[int, ...]:
     """Say how wide each hidden layer is."""
     if hidden is None:
         width = min(max(1 << (features - 1).bit_length(), NARROWEST), WIDEST)

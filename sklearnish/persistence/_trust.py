@@ -16,7 +16,7 @@ from torch import nn
 
 from sklearnish import estimators
 from sklearnish.data import EpochTimes, PerBatch, PipelineReport
-from sklearnish.modules import MLP, EnsembleLinear, QuantileLoss, TableModule
+from sklearnish.modules import MLP, Autoencoder, EnsembleLinear, QuantileLoss, TableModule
 from sklearnish.persistence._archive import objects_in
 from sklearnish.persistence._stand_ins import Distribution, Part, Partial
 from sklearnish.preprocessing import Column, Streamed, TableEncoder, TableLayout
@@ -28,7 +28,7 @@ ESTIMATORS = tuple(
 TABLES = (TableEncoder, TableLayout, *get_args(Column))
 INSTANCES = (EpochTimes, PerBatch, PipelineReport, *TABLES)
 TRANSFORMERS = (Streamed, *TABLES)
-MODULES = (MLP, EnsembleLinear, QuantileLoss, TableModule, FunctionLoss)
+MODULES = (MLP, Autoencoder, EnsembleLinear, QuantileLoss, TableModule, FunctionLoss)
 OPTIMIZERS = (Muon,)
 STAND_INS = (Distribution, Part, Partial)
 
@@ -160,7 +160,9 @@ _OF_TORCH = (
     | _names(torch.optim, _OPTIMIZERS)
     | _names(torch.optim.lr_scheduler, _SCHEDULES)
 )
-TO_NAME = frozenset(dotted(name) for name in (*_OF_TORCH, spell(MLP), spell(TableModule)))
+TO_NAME = frozenset(
+    dotted(name) for name in (*_OF_TORCH, *map(spell, (MLP, Autoencoder, TableModule)))
+)
 """Classes that a search may name as users write it, though hold no instance of."""
 
 LOSS_FUNCTIONS = _names(F, _LOSS_FUNCTIONS)

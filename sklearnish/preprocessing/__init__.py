@@ -3,6 +3,7 @@
 from sklearnish.preprocessing._encoding.frames import with_names as with_names
 from sklearnish.preprocessing._encoding.outputs import TableLayout
 from sklearnish.preprocessing._encoding.tallies import Column as Column
+from sklearnish.preprocessing._output import FrameOutputMixin as FrameOutputMixin
 from sklearnish.preprocessing._statistics import input_moments as input_moments
 from sklearnish.preprocessing._statistics import moments as moments
 from sklearnish.preprocessing._streamed import Streamed

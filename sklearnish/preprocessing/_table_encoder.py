@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
@@ -24,11 +23,14 @@ from sklearnish.preprocessing._encoding.learning import DROPPED, KINDS, learn
 from sklearnish.preprocessing._encoding.outputs import Output, TableLayout, distinct, layout_of
 from sklearnish.preprocessing._encoding.tallies import Column, Options
 from sklearnish.preprocessing._encoding.text import MOST_FEATURES
+from sklearnish.preprocessing._output import FrameOutputMixin
 
 Matrix = npt.NDArray[np.float32]
 
 
-class TableEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class TableEncoder(  # type: ignore[call-arg]
+    FrameOutputMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Encode a table of mixed columns as a matrix of numbers.
 
     What a column becomes is found in one pass over the rows, of a DataFrame or of files larger than
@@ -225,33 +227,8 @@ class TableEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         matrix = self.encode(X)
         if self.one_hot:
             matrix = self._one_hot(matrix.T).T
-        asked = vars(self).get("_sklearn_output_config", {}).get("transform")
-        wanted = asked or get_config()["transform_output"]
-        return frame_like(X, matrix, self.get_feature_names_out().tolist(), wanted)
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose what :meth:`transform` returns of rows in memory.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"} or None, default=None
-            A frame of that library; by default of that of X. None changes nothing.
-
-        Returns
-        -------
-        TableEncoder
-            This encoder.
-
-        Raises
-        ------
-        ValueError
-            If it is something else.
-        """
-        if transform not in (None, "default", "pandas", "polars"):
-            raise ValueError(f"transform={transform!r} must be 'default', 'pandas' or 'polars'.")
-        if transform is not None:
-            self._sklearn_output_config = {"transform": transform}
-        return self
+        names = self.get_feature_names_out().tolist()
+        return frame_like(X, matrix, names, self._wanted_output())
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
         """Name the columns that come out.

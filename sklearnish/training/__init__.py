@@ -11,8 +11,10 @@ from sklearnish.training._checks import (
     warn_of_final_activation,
 )
 from sklearnish.training._epochs.stopping import EarlyStopping
+from sklearnish.training._module_function import ModuleFunction
 from sklearnish.training._net import ClassifierNet, Net
 from sklearnish.training._process_state import seeded, thread_count
+from sklearnish.training._reconstruction import ReconstructionNet
 from sklearnish.training._step.loss import FunctionLoss, check_arguments, make_criterion, spell
 from sklearnish.training._step.muon import Muon
 from sklearnish.training._step.optimizers import OPTIMIZERS
@@ -26,9 +28,11 @@ __all__ = [
     "ClassifierNet",
     "EarlyStopping",
     "FunctionLoss",
+    "ModuleFunction",
     "Muon",
     "Net",
     "Packer",
+    "ReconstructionNet",
     "Unpacker",
     "check_arguments",
     "check_callbacks",

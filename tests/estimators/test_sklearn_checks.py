@@ -3,7 +3,13 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearnish import TabularClassifier, TabularRegressor, TorchClassifier, TorchRegressor
+from sklearnish import (
+    TabularClassifier,
+    TabularRegressor,
+    TorchClassifier,
+    TorchRegressor,
+    TorchTransformer,
+)
 from tests.estimators.common import TwoLayers
 
 REASON = "weights and repetition agree to 1e-7, which float32 does not resolve; they do in float64"
@@ -64,4 +70,27 @@ TABULAR = [
 )
 @pytest.mark.filterwarnings("ignore:TableEncoder leaves out:UserWarning")
 def test_tables(estimator, check):
+    check(estimator)
+
+
+def transformer(precision):
+    return TorchTransformer(
+        precision=precision,
+        max_epochs=3,
+        module_params={"hidden": 8},
+        num_workers=0,
+        random_state=0,
+    )
+
+
+@parametrize_with_checks([transformer("float64")])
+def test_transformer(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [transformer("float32")], expected_failed_checks=expected_failures, xfail_strict=False
+)
+def test_transformer_in_float32(estimator, check):
     check(estimator)

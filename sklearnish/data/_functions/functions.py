@@ -54,8 +54,11 @@ class Function:
 
     @property
     def uses_global_generators(self) -> bool:
-        """Whether it may draw from torch's, numpy's or Python's own generators."""
-        return not self.names_rng
+        """Whether it may draw from torch's, numpy's or Python's own generators.
+
+        One that has the attribute ``draws = False`` promises not to.
+        """
+        return not self.names_rng and bool(getattr(self.f, "draws", True))
 
     @functools.cached_property
     def held(self) -> tuple[Held, ...]:
@@ -100,11 +103,6 @@ class FrameFunction(Function):
                 f"{self.name} has a parameter rng, but a function of frames must make the same of "
                 "the same rows. Draw random numbers in ds.map, ds.map_batches or augment=."
             )
-
-    @property
-    def uses_global_generators(self) -> bool:
-        """Whether it may draw: one that has the attribute ``draws = False`` promises not to."""
-        return bool(getattr(self.f, "draws", True))
 
     @property
     def takes_rows(self) -> bool:

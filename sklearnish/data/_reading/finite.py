@@ -87,7 +87,7 @@ def _too_large(dataset: View, position: IntArray, column: list[int]) -> float | 
 
 def _column_name(dataset: View, column: list[int]) -> str:
     """Name a feature: by its column if it still is one."""
-    names = dataset._inputs.names
-    if names is not None and len(column) == 1 and len(names) == dataset.shape[1]:
+    names = getattr(dataset, "columns", None)
+    if names is not None and len(column) == 1:
         return f"column {names[column[0]]!r}"
     return f"feature {column[0] if len(column) == 1 else tuple(column)}"

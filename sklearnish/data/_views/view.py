@@ -87,7 +87,8 @@ class View:
     def columns(self) -> tuple[str, ...]:
         """Names of the feature columns; unnamed arrays have none, as in NumPy."""
         names = self._inputs.names
-        if names is None or self.row_shape != self._inputs.row_shape(self.source):
+        made = any(getattr(function.f, "makes_features", False) for function in self.transforms)
+        if made or names is None or self.row_shape != self._inputs.row_shape(self.source):
             # An AttributeError: scikit-learn takes whatever has columns for a DataFrame.
             raise AttributeError(f"The features of {self.source.name} have no names.")
         return names

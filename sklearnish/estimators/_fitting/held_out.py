@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator, is_regressor
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
@@ -36,8 +37,9 @@ def check_validation(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: 
     if X_val is None and (y_val is not None or sample_weight_val is not None):
         raise ValueError("y_val and sample_weight_val need X_val, their rows; it is None.")
     check_rows_alone(X_val)
-    without = not isinstance(X_val, torch.utils.data.Dataset)
-    if isinstance(X_val, Dataset):
+    required = get_tags(estimator).target_tags.required
+    without = required and not isinstance(X_val, torch.utils.data.Dataset)
+    if required and isinstance(X_val, Dataset):
         without = X_val.target is None
     if X_val is not None and y_val is None and without:
         raise ValueError(

@@ -24,7 +24,7 @@ from sklearnish.data import (
 )
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.sizes import choose_schedule
-from sklearnish.modules import MLP, TableModule
+from sklearnish.modules import MLP, InputScaling, TableModule
 from sklearnish.training import Net
 
 _NO_ROUNDING = (
@@ -242,13 +242,13 @@ def _can_be_wide(module: nn.Module, dataset: Dataset) -> bool:
     """Say whether rows can reach the module in float64: neither functions nor MPS know it."""
     device = next(module.parameters()).device.type
     single = dataset.dtype == np.float32 and not dataset.transforms
-    return isinstance(module, MLP) and single and device != "mps"
+    return isinstance(module, InputScaling) and single and device != "mps"
 
 
 def input_dtype(net: Net) -> torch.dtype:
     """Say in which numbers rows are read for a net."""
     module, device = net.module_, torch.device(net.device)
-    if isinstance(module, MLP) and module.wide and device.type != "mps":
+    if isinstance(module, InputScaling) and module.wide and device.type != "mps":
         return torch.float64
     return training.weight_dtype(net.precision)
 
@@ -262,12 +262,13 @@ def build_net(
         known["rows"] = _two_rows(dataset, real=estimator.module is not None).X
     # The last of two rows is repeated: for two outputs, a mean over two rows would look right.
     rows = each(lambda x: x[torch.arange(3).clamp(max=len(x) - 1)], Batch(known["rows"]))
-    outputs = training.dry_run(module, to_device(rows, device).X, estimator.precision, device)
+    rows = to_device(rows, device)
+    outputs = training.dry_run(module, rows.X, estimator.precision, device)
     chosen = estimator._choose_criterion(outputs)
     criterion = training.make_criterion(chosen, estimator._criterion_params(chosen))
     criterion.to(dtype=training.weight_dtype(estimator.precision))  # its weights, if it has any
     wanted = estimator._width(outputs)
-    training.check_shape(module, outputs, len(rows), wanted, estimator._describe_outputs())
+    estimator._check_outputs(module, rows, outputs)
     training.check_probabilities(
         module, outputs, criterion, are_logits=isinstance(module, MLP | TableModule)
     )

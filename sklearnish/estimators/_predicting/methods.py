@@ -60,6 +60,10 @@ class AnswerMixin:
         """Choose what turns outputs for X into predictions."""
         return getattr(self, self._methods[method])
 
+    def _computing(self: Any, method: str) -> Any:
+        """Choose what computes the outputs behind a method: a net, or what stands for one."""
+        return self.net_
+
     def _predict(self, method: str, X: Any) -> Array:
         """Predict for all rows."""
         return by_batch.collect(*self._answers(method, X))
@@ -68,21 +72,25 @@ class AnswerMixin:
         """Count the rows; predict for them batch by batch."""
         check_is_fitted(self)
         self = snapshot(self)  # another thread may put a new model in place meanwhile
-        answer, wanted = self._answer(method, X), self.predict_batch_size
+        net, answer, wanted = (
+            self._computing(method),
+            self._answer(method, X),
+            self.predict_batch_size,
+        )
         small = small_array(self, X, _SMALL)
         if small is not None:
             check = partial(_read_whole, self, X)
-            pieces = by_batch.answers_of_array(self.net_, answer, small, wanted, check)
+            pieces = by_batch.answers_of_array(net, answer, small, wanted, check)
             return len(small), self._explained(pieces, small.shape[1:])
         rows = to_dataset(self, X, reset=False) if is_lazy(X) else None
         if rows is None:
             X = checked_array(self, X, reset=False)
             if not sparse.issparse(X):
                 check = partial(fully_checked, self, X, reset=False)
-                pieces = by_batch.answers_of_array(self.net_, answer, X, wanted, check)
+                pieces = by_batch.answers_of_array(net, answer, X, wanted, check)
                 return len(X), self._explained(pieces, X.shape[1:])
             rows = as_dataset(X)
-        pieces = by_batch.answers_of_dataset(self.net_, answer, rows, wanted, **self._pipeline())
+        pieces = by_batch.answers_of_dataset(net, answer, rows, wanted, **self._pipeline())
         return len(rows), self._explained(pieces, rows.row_shape)
 
     def _explained(
@@ -145,12 +153,13 @@ class AnswerMixin:
         names = self._answer_columns(method)
         columns = check_columns(columns, names, dataset.source)
         path = check_path(path, columns, X, dataset.source)
+        net = self._computing(method)
         loader, order = by_batch.in_storage_order(
-            self.net_, inputs, self.predict_batch_size, **self._pipeline()
+            net, inputs, self.predict_batch_size, **self._pipeline()
         )
         with loader, by_batch.explained(inputs.row_shape, self.n_inputs_):
             answer = self._answer(method, X)
-            pieces = by_batch.answers(self.net_, answer, loader, self.predict_batch_size, order)
+            pieces = by_batch.answers(net, answer, loader, self.predict_batch_size, order)
             write(path, dataset, pieces, names, columns, text_type(self, method))
         return loader.report()
 

@@ -57,6 +57,13 @@ class BatchLoss:
             return loss, loss.detach(), y.shape[0]
         return self._weighted(y_pred, y, weight)
 
+    def of_each(self, y_pred: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row; for each that of all, where the criterion has no other."""
+        y_pred = _align(y_pred, y)
+        if self.per_row is None:
+            return _called(self.criterion, y_pred, y).mean().expand(len(y))
+        return _row_means(_called(self.per_row, y_pred, y))
+
     def _weighted(
         self, y_pred: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor, int | Tensor]:
