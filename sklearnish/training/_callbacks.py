@@ -15,6 +15,7 @@ from skorch.callbacks import (
     PrintLog,
 )
 from skorch.dataset import Dataset as SkorchDataset
+from skorch.exceptions import SkorchException
 from skorch.history import History
 
 from sklearnish.data import Batch, Dataset, to_device
@@ -74,7 +75,7 @@ def end_epoch(net: NeuralNet, rows: dict[str, Any]) -> bool:
             if not raised_to_stop(interrupt):
                 raise
             stop = True
-        except KeyError as error:
+        except (KeyError, SkorchException) as error:
             if "valid_" not in str(error) or "valid_loss" in net.history[-1]:
                 raise
             raise ValueError(
