@@ -16,6 +16,7 @@ from sklearnish.data import (
     scan_parquet,
 )
 from sklearnish.estimators import (
+    ImageClassifier,
     TabularClassifier,
     TabularRegressor,
     TorchClassifier,
@@ -31,6 +32,7 @@ __all__ = [
     "DataWorkerError",
     "Dataset",
     "DatasetChangedError",
+    "ImageClassifier",
     "TabularClassifier",
     "TabularRegressor",
     "TorchClassifier",

@@ -16,12 +16,16 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 README_SETUP = """
 from pathlib import Path
 import numpy as np, pandas as pd, torch
+from PIL import Image
 rng = np.random.default_rng(0)
 features = [f"x{i}" for i in range(4)]
 df = pd.DataFrame(rng.normal(size=(3000, 4)), columns=features)
 pd.DataFrame(
     {"age": range(300), "town": ["Bonn", "Rome", None] * 100, "income": ["low", "high"] * 150}
 ).to_csv("people.csv", index=False)
+for i in range(20):
+    Path(f"photos/{i % 2}").mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 8, 3), 100 * (i % 2), np.uint8)).save(f"photos/{i % 2}/{i}.png")
 df["label"] = np.where(df.x0 > 0, "yes", "no")
 for folder in ("train", "test"):
     Path(folder).mkdir()
@@ -41,6 +45,7 @@ PAGES_WITH_CODE = [
     ("README.md", README_SETUP),
     ("docs/tutorial.md", ""),
     ("docs/tables.md", ""),
+    ("docs/images.md", ""),
     ("docs/columns.md", ""),
     ("docs/callbacks.md", ""),
 ]

@@ -4,6 +4,7 @@ from sklearnish.estimators._base import TorchEstimator
 from sklearnish.estimators._classifier import TorchClassifier
 from sklearnish.estimators._fitting.fit_task import learned_by
 from sklearnish.estimators._fitting.module import module_of
+from sklearnish.estimators._image_classifier import ImageClassifier
 from sklearnish.estimators._predicting.any_model import predict_to
 from sklearnish.estimators._regressor import TorchRegressor
 from sklearnish.estimators._tabular_classifier import TabularClassifier
@@ -11,6 +12,7 @@ from sklearnish.estimators._tabular_regressor import TabularRegressor
 from sklearnish.estimators._transformer import TorchTransformer
 
 __all__ = [
+    "ImageClassifier",
     "TabularClassifier",
     "TabularRegressor",
     "TorchClassifier",

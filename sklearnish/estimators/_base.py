@@ -145,6 +145,10 @@ class TorchEstimator(
         """Return by what the learning rate of parts of the module is multiplied."""
         return dict(self.lr_factors or {})
 
+    def _optimizer_params(self) -> dict[str, Any]:
+        """Return the arguments of the optimizer."""
+        return dict(self.optimizer_params or {})
+
     def _augmentation(self) -> Any:
         """Return the random functions of rows and batches in training."""
         return self.augment

@@ -30,6 +30,7 @@ FITTED: dict[str, Any] = {
     "target_range_": np.ndarray,
     "target_scale_": np.ndarray | float,
     "temperature_": float,
+    "width_": int,
     "_announced": np.ndarray | None,
     "_code_shape": tuple,
     "_left_out": tuple,

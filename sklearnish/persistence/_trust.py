@@ -16,7 +16,15 @@ from torch import nn
 
 from sklearnish import estimators
 from sklearnish.data import EpochTimes, PerBatch, PipelineReport
-from sklearnish.modules import MLP, Autoencoder, EnsembleLinear, QuantileLoss, TableModule
+from sklearnish.modules import (
+    MLP,
+    Autoencoder,
+    EnsembleLinear,
+    ImageCNN,
+    ImageModule,
+    QuantileLoss,
+    TableModule,
+)
 from sklearnish.persistence._archive import objects_in
 from sklearnish.persistence._stand_ins import Distribution, Part, Partial
 from sklearnish.preprocessing import Column, Streamed, TableEncoder, TableLayout
@@ -28,7 +36,10 @@ ESTIMATORS = tuple(
 TABLES = (TableEncoder, TableLayout, *get_args(Column))
 INSTANCES = (EpochTimes, PerBatch, PipelineReport, *TABLES)
 TRANSFORMERS = (Streamed, *TABLES)
-MODULES = (MLP, Autoencoder, EnsembleLinear, QuantileLoss, TableModule, FunctionLoss)
+MODULES = (
+    *(MLP, Autoencoder, EnsembleLinear, ImageCNN, ImageModule, QuantileLoss, TableModule),
+    FunctionLoss,
+)
 OPTIMIZERS = (Muon,)
 STAND_INS = (Distribution, Part, Partial)
 
@@ -161,7 +172,7 @@ _OF_TORCH = (
     | _names(torch.optim.lr_scheduler, _SCHEDULES)
 )
 TO_NAME = frozenset(
-    dotted(name) for name in (*_OF_TORCH, *map(spell, (MLP, Autoencoder, TableModule)))
+    dotted(name) for name in (*_OF_TORCH, *map(spell, (MLP, Autoencoder, ImageCNN, TableModule)))
 )
 """Classes that a search may name as users write it, though hold no instance of."""
 

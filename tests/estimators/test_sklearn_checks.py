@@ -1,9 +1,11 @@
 """scikit-learn's own checks, over both estimators."""
 
 import pytest
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearnish import (
+    ImageClassifier,
     TabularClassifier,
     TabularRegressor,
     TorchClassifier,
@@ -94,3 +96,22 @@ def test_transformer(estimator, check):
 )
 def test_transformer_in_float32(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check_estimator_cloneable",
+        "check_estimator_repr",
+        "check_estimator_tags_renamed",
+        "check_get_params_invariance",
+        "check_mixin_order",
+        "check_no_attributes_set_in_init",
+        "check_parameters_default_constructible",
+        "check_set_params",
+        "check_valid_tag_types",
+    ],
+)
+def test_images(name):
+    """Those checks that feed no rows: scikit-learn leaves out others where rows are no vectors."""
+    getattr(estimator_checks, name)("ImageClassifier", ImageClassifier())

@@ -91,6 +91,8 @@ def _without_values(text: str, X: Any) -> str:
             f"Expected 2D array, got scalar array instead: X is a {type(X).__name__}, of which "
             "NumPy makes no rows. Pass an array, a DataFrame, a list of rows or a Dataset."
         )
+    if "inhomogeneous shape" in text:
+        return f"{text} Rows must be of one shape: resize images, pad sequences."
     if text.startswith("Complex data"):
         return "Complex data not supported. Pass the parts as columns: X.real and X.imag."
     return re.sub(r"(instead|array):\narray=.*\.\n(?=Reshape)", r"\1. ", text, flags=re.DOTALL)

@@ -22,6 +22,7 @@ from sklearnish.data import (
     to_device,
     warn_of_rounding,
 )
+from sklearnish.estimators._fitting.images import show_images
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.sizes import choose_schedule
 from sklearnish.modules import MLP, InputScaling, TableModule
@@ -103,6 +104,7 @@ def make_net(
     module = build_module(estimator, data, device)
     weighted = data.weight is not None and estimator.sampler != "weighted"
     plain = estimator.augment is None
+    show_images(module, data, estimator._seed, known)
     scale_inputs(module, data, estimator._seed, known, weighted=weighted, plain=plain)
     _begin_outputs(estimator, module, data)
     return build_net(estimator, module, data, device, known)
@@ -295,7 +297,7 @@ def build_net(
         compile=estimator.compile,
         callbacks=list(estimator.callbacks or []),
         verbose=estimator.verbose,
-        **{f"optimizer__{k}": v for k, v in (estimator.optimizer_params or {}).items()},
+        **{f"optimizer__{k}": v for k, v in estimator._optimizer_params().items()},
     )
     net.n_outputs_ = wanted
     net.initialize()

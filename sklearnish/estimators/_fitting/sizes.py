@@ -20,6 +20,12 @@ _MANY = 1_000
 _OF_TABLES, _FEW_STEPS = ((1_000, 32), (8_000, 64)), 600
 """Batches of tables of fewer rows; steps below which batches get smaller."""
 
+_IMAGES_SEEN, _FEW_IMAGES = 120_000, 2_000
+"""Images that all epochs together look at; below so many, batches are small ones."""
+
+_FEWEST_OF_IMAGES, _MOST_OF_IMAGES = 8, 80
+"""Bounds of the epochs over images."""
+
 _NBYTES, _ROWS = 2**22, 4096
 """A batch to be predicted: as many rows as fit these bytes, and not more."""
 
@@ -58,6 +64,17 @@ def choose_table_sizes(estimator: Any, n_rows: int, steps: int) -> tuple[int, in
         epochs = round(steps * batch_size * estimator.accumulate_steps / n_rows)
         epochs = min(MOST, max(1, epochs))
     return int(batch_size), int(epochs)
+
+
+def choose_image_sizes(
+    batch_size: int | str, max_epochs: int | str, n_rows: int
+) -> tuple[int, int]:
+    """Return the batch size for images, and as many epochs as look at so many."""
+    if isinstance(batch_size, str):
+        batch_size = 32 if n_rows < _FEW_IMAGES else 128
+    if isinstance(max_epochs, str):
+        max_epochs = min(_MOST_OF_IMAGES, max(_FEWEST_OF_IMAGES, round(_IMAGES_SEEN / n_rows)))
+    return int(batch_size), int(max_epochs)
 
 
 def choose_schedule(estimator: Any, n_rows: int) -> Any:
