@@ -15,6 +15,7 @@ from sklearnish.data._functions.randomness import (
     restored_generators,
     seed_generators,
 )
+from sklearnish.data._html import as_html
 from sklearnish.data._loading.loader import Loader
 from sklearnish.data._loading.prepare import parse_bytes, prepare_loader
 from sklearnish.data._loading.report import EpochTimes, PipelineReport
@@ -59,6 +60,7 @@ __all__ = [
     "Source",
     "as_bytes",
     "as_dataset",
+    "as_html",
     "as_stored",
     "at_random",
     "atomic_path",

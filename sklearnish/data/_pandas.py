@@ -1,12 +1,13 @@
 """A view in the forms of others: a DataFrame, arrays for NumPy's functions, text."""
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sklearnish.data._arrow.frames import to_frame
+from sklearnish.data._html import as_html
+from sklearnish.data._tensors.convert import as_numpy
 from sklearnish.data._views.view import View
 
 if TYPE_CHECKING:
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 _ARRAY_CAP = 2**30
 """Bytes above which a Dataset refuses to become an array or a DataFrame."""
 
-_SHOWN = 10
-"""Columns that are shown of many."""
+_ROWS, _SHOWN = 5, 10
+"""Rows and columns that are shown of many."""
+
+_DOTS = "..."
+"""The column that stands for those that are not shown."""
 
 
 def to_array(view: View, dtype: Any = None) -> npt.NDArray[Any]:
@@ -70,7 +74,7 @@ def to_pandas(dataset: View) -> "pd.DataFrame":
     labels = list(dataset._target.names)
     stored = labels if dataset.source.tabular else []
     frame = _features_and(stored, dataset)
-    target = None if stored else dataset.target
+    target = None if stored else _target(dataset)
     if target is not None:
         wide = target if target.ndim == 2 else target[:, None]
         if not labels:
@@ -79,6 +83,16 @@ def to_pandas(dataset: View) -> "pd.DataFrame":
         for i, label in enumerate(labels):
             frame[label] = wide[:, i]
     return frame
+
+
+def _target(dataset: View) -> npt.NDArray[Any] | None:
+    """Labels that are no columns of a table; those of these rows alone are read."""
+    names, array = dataset._target.names, dataset._target.array
+    if array is not None or not names:
+        return array
+    rows, inverse = np.unique(dataset.rows, return_inverse=True)
+    labels: npt.NDArray[Any] = as_numpy(dataset.source.read(rows, names)[names[0]])[inverse]
+    return labels
 
 
 def _features_and(labels: list[str], dataset: View) -> "pd.DataFrame":
@@ -111,33 +125,69 @@ def _stored(names: list[str], dataset: View) -> "pd.DataFrame":
 
 def describe(dataset: View) -> str:
     """Write what a DataFrame's repr would show: first rows, size, target, origin."""
-    lines = _facts(dataset)
-    if _has_table(dataset):
-        lines.insert(0, to_pandas(dataset[:5]).to_string(max_cols=_SHOWN))
-        lines[0] += "\n..." if len(dataset) > 5 else ""
-    return "\n".join(lines)
+    frame, facts = _first_look(dataset)
+    if frame is not None:
+        facts.insert(0, frame.to_string() + "\n..." * (len(dataset) > _ROWS))
+    return "\n".join(facts)
 
 
 def describe_as_html(dataset: View) -> str:
-    """Write the same for a notebook."""
-    table = to_pandas(dataset[:5]).to_html(max_cols=_SHOWN) if _has_table(dataset) else ""
-    return f"{table}<p>{'<br>'.join(map(escape, _facts(dataset)))}</p>"
+    """Write the same for a notebook, with the kind and the gaps of each column."""
+    frame, facts = _first_look(dataset)
+    table = [] if frame is None else [_with_kinds(frame, dataset)]
+    return as_html(*table, "\n".join(facts))
 
 
-def _has_table(dataset: View) -> bool:
-    """Say whether there are rows that a DataFrame can show."""
-    return dataset.ndim == 2 and len(dataset) > 0
+def _first_look(dataset: View) -> "tuple[pd.DataFrame | None, list[str]]":
+    """Read a few rows of a few columns; list size, target, origin, and why nothing can be read.
+
+    No look may fail: a file may be gone, and functions of rows are the user's.
+    """
+    size, frame, trouble = "", None, []
+    try:
+        size = _size(dataset)
+        if dataset.ndim == 2 and len(dataset):
+            frame = _few_columns(dataset[:_ROWS])
+    except Exception as error:
+        trouble = [f"The rows cannot be shown: {type(error).__name__}: {error}"]
+    return frame, [f"[{len(dataset)} rows{size}]", *_origin(dataset), *trouble]
 
 
-def _facts(dataset: View) -> list[str]:
-    """List size, target and origin."""
-    lines = [f"[{len(dataset)} rows{_size(dataset)}]"]
+def _few_columns(rows: View) -> "pd.DataFrame":
+    """Read rows into a DataFrame; of many columns the first and the last ones."""
+    names, half = rows._inputs.names, _SHOWN // 2
+    if names and len(names) > _SHOWN and not rows.transforms and not rows._inputs.constants:
+        rows = rows[:, [*names[: half + 1], *names[-half:]]]
+    frame = to_pandas(rows)
+    if frame.shape[1] > _SHOWN:
+        first, last = frame.iloc[:, :half], frame.iloc[:, -half:]
+        frame = first.assign(**{_DOTS: _DOTS}).join(last)
+    return frame
+
+
+def _with_kinds(frame: "pd.DataFrame", dataset: View) -> "pd.DataFrame":
+    """Add to the names how columns are stored, and how many of the values shown are missing."""
+    import pandas as pd
+
+    stored = {} if dataset.transforms else dataset.source.schema
+    heads = []
+    for name, column in frame.items():
+        kind = stored[str(name)].dtype if name in stored else str(column.dtype)
+        missing = int(column.isna().sum())
+        heads.append((name, _DOTS, _DOTS) if name == _DOTS else (name, kind, missing))
+    named = pd.MultiIndex.from_tuples(heads, names=["", "kind", "missing here"])
+    return frame.set_axis(named, axis=1)
+
+
+def _origin(dataset: View) -> list[str]:
+    """List target and origin."""
     names, array = dataset._target.names, dataset._target.array
+    target = []
     if names:
-        lines.append(f"target: {names[0] if len(names) == 1 else names}")
+        target = [f"target: {names[0] if len(names) == 1 else names}"]
     elif array is not None:
-        lines.append(f"target: array of shape {array.shape}")
-    return [*lines, f"from: {dataset.source.name}"]
+        target = [f"target: array of shape {array.shape}"]
+    return [*target, f"from: {dataset.source.name}"]
 
 
 def _size(dataset: View) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 
+from sklearnish.data import as_html
 from sklearnish.preprocessing import TableEncoder
 
 
@@ -30,12 +30,10 @@ class TableDescription:
 
     def _repr_html_(self) -> str:
         """Write the same for a notebook."""
-        rows = [
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in (name, *told))}</tr>"
-            for name, told in self.columns.items()
-        ]
-        head = "<tr><th>column</th><th>kind</th><th>becomes</th></tr>"
-        return f"<table>{head}{''.join(rows)}</table><p>{escape(self.network)}</p>"
+        import pandas as pd
+
+        told = pd.DataFrame([*self.columns.values()], [*self.columns], ["kind", "becomes"])
+        return as_html(told, self.network)
 
 
 def columns_told(encoder: TableEncoder) -> dict[str, tuple[str, str]]:

@@ -1,3 +1,6 @@
+import pathlib
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -121,18 +124,94 @@ def test_repr_of_arrays(X, size):
     assert "[0 rows" in repr(as_dataset(X)[:0])
 
 
-def test_a_notebook_shows_the_first_rows(tmp_path):
-    frame = pd.DataFrame({"<a>": np.arange(20), "b": ["<i>"] * 20, "label": 0})
+def test_a_notebook_shows_the_first_rows_with_kinds_and_gaps(tmp_path):
+    frame = pd.DataFrame({"<a>": np.arange(20), "b": ["<i>", None] * 10, "label": 0.5})
     frame.to_parquet(tmp_path / "rows.parquet", row_group_size=5)
     ds = scan_parquet(tmp_path / "rows.parquet", target="label")
     html = ds._repr_html_()
     assert ds.source.blocks_read == 1
-    assert html.count("<tr") == 6
-    assert "&lt;a&gt;" in html
-    assert "&lt;i&gt;" in html
-    assert f"<p>[20 rows x 2 columns]<br>target: label<br>from: {ds.source.name}</p>" in html
+    head = [re.findall(r"<th>(.*?)</th>", row) for row in html.split("<tr")[1:4]]
+    assert head == [
+        ["", "&lt;a&gt;", "b", "label"],
+        ["kind", *ds.dtypes.values(), "float64"],
+        ["missing here", "0", "2", "0"],
+    ]
+    assert html.count("<tr") == 3 + 5
+    assert "<td>&lt;i&gt;</td>" in html
     assert "<i>" not in html
-    assert as_dataset(np.zeros((2, 3, 4)))._repr_html_().startswith("<p>[2 rows x 3 x 4]<br>from: ")
+    assert f"<p>[20 rows x 2 columns]<br>target: label<br>from: {ds.source.name}</p>" in html
+
+
+def test_a_notebook_shows_what_functions_made_and_what_is_no_table():
+    kinds = as_dataset([[1.0, 2.0]]).map_batches(lambda X: X[:, :1])._repr_html_()
+    assert "<th>float32</th>" in kinds
+    images = as_dataset(np.zeros((2, 3, 4)))._repr_html_()
+    assert images.startswith("<div><p>[2 rows x 3 x 4]<br>from: ")
+
+
+def test_of_many_columns_only_those_shown_are_read(tmp_path):
+    wide = pd.DataFrame(np.zeros((3, 40)), columns=[f"c{i}" for i in range(40)]).assign(y=1)
+    wide.to_parquet(tmp_path / "wide.parquet")
+    ds = scan_parquet(tmp_path / "wide.parquet", target="y")
+    read, columns = ds.source.read, []
+    object.__setattr__(
+        ds.source, "read", lambda rows, names: columns.append(names) or read(rows, names)
+    )
+    html = ds._repr_html_()
+    shown = ["c0", "c1", "c2", "c3", "c4", "...", "c36", "c37", "c38", "c39", "y"]
+    assert [name for name in re.findall(r"<th>(.*?)</th>", html) if name in [*wide, "..."]][
+        :11
+    ] == shown
+    assert max(map(len, columns)) <= 12
+    assert "[3 rows x 40 columns]" in html
+    assert "c36" in repr(ds)
+
+
+class Counted(torch.utils.data.Dataset):
+    def __init__(self, fails=False):
+        self.read, self.fails = [], fails
+
+    def __len__(self):
+        return 1000
+
+    def __getitem__(self, i):
+        self.read.append(i)
+        if self.fails and i:
+            raise RuntimeError("<no> such item")
+        return torch.zeros(2), f"label {i % 3}"
+
+
+def test_of_a_torch_dataset_few_items_are_read():
+    items = Counted()
+    ds = as_dataset(items)
+    items.read.clear()
+    assert "label 2" in repr(ds)
+    assert "label 2" in ds._repr_html_()
+    assert set(items.read) <= set(range(5))
+    assert ds.head(7)["y"].tolist() == [f"label {i % 3}" for i in range(7)]
+
+
+@pytest.mark.parametrize("change", [pathlib.Path.unlink, lambda path: path.write_bytes(b"other")])
+def test_what_cannot_be_read_is_shown_with_its_error(tmp_path, change):
+    path = tmp_path / "rows.parquet"
+    FRAME.to_parquet(path)
+    ds = scan_parquet(path, target="label")
+    change(path)
+    for text in (repr(ds), ds._repr_html_(), repr(ds.map(abs)), ds.map(abs)._repr_html_()):
+        assert "[10 rows" in text
+        assert "target: label" in text
+        assert "The rows cannot be shown: " in text
+        assert "rows.parquet" in text.split("cannot be shown: ")[1]
+
+
+def test_a_function_that_fails_is_named():
+    def broken(x):
+        raise KeyError("<b>")
+
+    text = as_dataset(np.zeros((3, 2))).map(broken)._repr_html_()
+    assert "<b>" not in text
+    assert "KeyError" in text
+    assert "&lt;no&gt; such item" in as_dataset(Counted(fails=True))._repr_html_()
 
 
 def test_columns_of_every_kind_are_shown_as_pandas_reads_them(tmp_path):

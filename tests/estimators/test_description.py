@@ -1,3 +1,5 @@
+import re
+
 import pandas as pd
 
 from sklearnish.estimators._description import TableDescription, columns_told
@@ -13,8 +15,9 @@ def test_a_description_is_lines_and_a_table_of_html():
         "TableModule, 10 weights",
     ]
     html = told._repr_html_()
-    assert "<td>a&lt;b</td><td>number</td><td>a&lt;b, a&lt;b:missing</td>" in html
-    assert html.endswith("<p>TableModule, 10 weights</p>")
+    cells = re.findall(r"<t[hd]>(.*?)</t[hd]>", html)
+    assert cells[:6] == ["", "kind", "becomes", "a&lt;b", "number", "a&lt;b, a&lt;b:missing"]
+    assert html.endswith("<p>TableModule, 10 weights</p></div>")
 
 
 def test_columns_are_told_with_their_kind():

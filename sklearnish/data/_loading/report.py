@@ -1,9 +1,9 @@
 """Where the time went: clocks in the loader, a table and a sentence for the user."""
 
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import TYPE_CHECKING
 
+from sklearnish.data._html import as_html
 from sklearnish.data._reading.clock import Times
 from sklearnish.data._reading.plan import LoadPlan, Mode, best_workers, predicted
 
@@ -217,12 +217,9 @@ class PipelineReport:
     def _repr_html_(self) -> str:
         """Show the same in a notebook."""
         if not self.epochs:
-            return f"<p>{escape(self._where)}.</p>"
-        left_out = f"<p>{escape(self.left_out)}</p>" * (self.n_skipped > 0)
-        return (
-            f"<p><b>{escape(self.bottleneck)}</b><br>{escape(self._where)}:</p>"
-            f"{self._short_table().to_html()}{left_out}"
-        )
+            return as_html(f"{self._where}.")
+        left_out = [self.left_out] * (self.n_skipped > 0)
+        return as_html(f"{self.bottleneck}\n{self._where}:", self._short_table(), *left_out)
 
     @property
     def _where(self) -> str:

@@ -236,7 +236,7 @@ def test_a_notebook_shows_what_is_printed():
     shown = replace(report(SLOW, SLOW), source="<b>.parquet", skipped=("row <3>",), n_skipped=1)
     assert repr(shown) == str(shown)
     html = shown._repr_html_()
-    assert "<b>50% of the time went into waiting for reading &lt;b&gt;.parquet" in html
+    assert "<p>50% of the time went into waiting for reading &lt;b&gt;.parquet" in html
     assert "1 row is left out because it is damaged, NaN or infinite: row &lt;3&gt;." in html
     assert html.count("<tr") == 4
-    assert report()._repr_html_() == "<p>train.parquet, read by a thread (by rule).</p>"
+    assert report()._repr_html_() == "<div><p>train.parquet, read by a thread (by rule).</p></div>"
