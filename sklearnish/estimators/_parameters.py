@@ -303,8 +303,7 @@ class FitParameters:
         kind="int",
         allowed=["verbose"],
         in_fingerprint=False,
-        doc="""1 shows a progress bar for each fit: rows per second, the share of waiting, losses. For
-        one bar over a whole search leave this at 0, and pass
-        ``sklearn.callback.ProgressBar(max_propagation_depth=None)`` to `set_callbacks` of the
-        search (scikit-learn 1.9).""",
+        doc="""1 shows a progress bar for each fit: rows per second, share of waiting, losses. For
+        one bar over a whole search leave this at 0, and call
+        ``search.set_callbacks(sklearn.callback.ProgressBar())`` (scikit-learn 1.9).""",
     )

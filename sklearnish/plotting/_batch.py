@@ -167,7 +167,7 @@ class BatchDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        if not hasattr(estimator, "sampler"):
+        if not hasattr(estimator, "_augmentation"):
             raise TypeError(
                 f"{type(estimator).__name__} does not train on batches. Give the estimator of "
                 "sklearnish itself: pipeline[-1], or search.estimator."
@@ -176,7 +176,7 @@ class BatchDisplay:
         rows, labels = first_batch(
             dataset,
             n_rows,
-            augment=estimator.augment,
+            augment=estimator._augmentation(),
             sampler=estimator.sampler,
             batch_size=estimator._sizes(len(dataset))[0],
             random_state=_seed(estimator),
