@@ -47,6 +47,7 @@ PAGES_WITH_CODE = [
     ("docs/tables.md", ""),
     ("docs/images.md", ""),
     ("docs/columns.md", ""),
+    ("docs/pictures.md", ""),
     ("docs/callbacks.md", ""),
 ]
 
@@ -87,3 +88,22 @@ def test_the_tests_that_a_page_names_are_there(page):
     gone = {path for path, _ in named if not (ROOT / path).exists()}
     assert gone == set()
     assert [(p, name) for p, name in named if f"def {name}" not in (ROOT / p).read_text()] == []
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_pages_can_be_drawn_again(tmp_path):
+    script = str(ROOT / "docs/draw_pictures.py")
+    done = subprocess.run(
+        [sys.executable, script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == {path.name for path in (ROOT / "docs/_static").glob("*.png")}
+
+
+def test_the_pictures_of_the_pages_are_small():
+    pictures = {path.name: path.stat().st_size for path in (ROOT / "docs/_static").glob("*.png")}
+    assert len(pictures) <= 4
+    assert max(pictures.values()) < 60_000
+    pages = "".join(page.read_text() for page in PAGES)
+    assert [name for name in pictures if f"_static/{name}" not in pages] == []

@@ -30,8 +30,8 @@ _CHARACTER, _LINE = 0.6, 1.6
 def pixels(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Turn rows into images as matplotlib takes them: (n, height, width) or with channels last.
 
-    Numbers from 0 to 1, and from 0 to 255, are shown as they are; others, such as standardised
-    ones, are stretched from the least to the greatest of the batch.
+    Numbers from 0 to 1, and those from 0 to 255 that go beyond 127, are shown as they are; others,
+    such as standardised ones, are stretched from the least to the greatest of the batch.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def _from_0_to_1(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     low, high = np.nanmin(rows), np.nanmax(rows)
     if low >= 0 and high <= 1:
         return rows
-    if low >= 0 and high <= 255:
+    if low >= 0 and 127 < high <= 255:
         return rows / 255
     return np.asarray((rows - low) / (high - low or 1))
 

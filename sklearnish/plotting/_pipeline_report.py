@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _COLORS = {"compute": "#0072b2", "transfer": "#56b4e9", "wait": "#d55e00"}
 """Parts of an epoch, from the bottom up: blues for work, and another colour for waiting."""
 
-_SEEN = 0.005
+_SEEN = 0.01
 """Share of the time from which a part of it can be seen."""
 
 
