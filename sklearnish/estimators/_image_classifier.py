@@ -20,7 +20,9 @@ class ImageClassifier(ImageParameters, TorchClassifier):
 
     X may be a Dataset of `scan_images` (class folders, tars), an array or tensor of shape
     (n_images, channels, height, width), or any torch Dataset of such images. Bytes stay bytes until
-    they reach the module, which scales them. Everything else is as in `TorchClassifier`.
+    they reach the module, which scales them. `n_features_in_` is the number of channels; images
+    to predict may have another size than those of `fit`. Everything else is as in
+    `TorchClassifier`.
 
     Parameters
     ----------

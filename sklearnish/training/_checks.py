@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sklearnish.data import Features
 from sklearnish.training._step.out_of_memory import is_out_of_memory
+from sklearnish.training._step.parts import name_of
 from sklearnish.training._step.precision import as_taken, autocast
 
 _ALREADY = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid"}
@@ -37,12 +38,12 @@ def dry_run(module: nn.Module, X: Features, precision: str, device: torch.device
         outputs = module(**X) if isinstance(X, dict) else module(X)
     if not isinstance(outputs, Tensor):
         raise ValueError(
-            f"module {type(module).__name__} returned {type(outputs).__name__}; forward must "
+            f"module {name_of(module)} returned {type(outputs).__name__}; forward must "
             "return one tensor of logits or values."
         )
     if not outputs.is_floating_point():
         raise ValueError(
-            f"module {type(module).__name__} returned numbers of type {outputs.dtype}, which have "
+            f"module {name_of(module)} returned numbers of type {outputs.dtype}, which have "
             "no gradients (argmax returns such numbers). Return logits or values from forward: "
             "predict takes the argmax."
         )
@@ -61,7 +62,7 @@ def _explained(module: nn.Module, X: Features) -> Iterator[None]:
         rows = {"": X} if isinstance(X, Tensor) else X
         shapes = ", ".join(f"{name} {tuple(x.shape[1:])}".strip() for name, x in rows.items())
         raise type(error)(
-            f"module {type(module).__name__} fails on rows of shape {shapes}: {error}. "
+            f"module {name_of(module)} fails on rows of shape {shapes}: {error}. "
             + (_channels_last(rows.values()) or _FIT_THEM)
         ) from error
 
@@ -81,7 +82,7 @@ def _channels_last(rows: Iterable[Tensor]) -> str:
 def no_gradients(module: nn.Module) -> RuntimeError:
     """Make the error for a loss from which no parameter can be learned."""
     return RuntimeError(
-        f"The outputs of module {type(module).__name__} have no gradients, so nothing can be "
+        f"The outputs of module {name_of(module)} have no gradients, so nothing can be "
         "learned. Does forward use torch.no_grad(), .detach(), .numpy() or argmax, or are all "
         "parameters frozen? Return logits or values: predict needs no gradients, and takes the "
         "argmax."
@@ -94,7 +95,7 @@ def check_shape(module: nn.Module, outputs: Tensor, n_rows: int, wanted: int, wh
     if tuple(outputs.shape) in good:
         return
     raise ValueError(
-        f"module {type(module).__name__} returned shape {tuple(outputs.shape)} for {n_rows} rows; "
+        f"module {name_of(module)} returned shape {tuple(outputs.shape)} for {n_rows} rows; "
         f"wanted {' or '.join(map(str, good))}: {what}. Let the module's __init__ name "
         "`out_features` (and `in_features`) to be told the sizes."
     )
@@ -121,7 +122,7 @@ def check_probabilities(
     if not good:
         raise ValueError(
             f"{type(criterion).__name__} takes {what}, but the outputs of module "
-            f"{type(module).__name__} are none. Use criterion=nn.{instead}, which takes logits, "
+            f"{name_of(module)} are none. Use criterion=nn.{instead}, which takes logits, "
             f"or a module that ends in {ending}."
         )
 
@@ -133,7 +134,7 @@ def warn_of_final_activation(module: nn.Module, outputs: Tensor, criterion: Any)
     if ending is None or not _ends_in(module, outputs, ending):
         return
     warnings.warn(
-        f"module {type(module).__name__} ends in a {ending}, which {name} applies itself; twice "
+        f"module {name_of(module)} ends in a {ending}, which {name} applies itself; twice "
         f"over, it learns slowly and badly. Return logits instead: remove the {ending} at the end.",
         UserWarning,
         stacklevel=2,

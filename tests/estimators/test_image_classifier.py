@@ -202,6 +202,15 @@ def test_a_network_of_the_users_is_tuned(as_class, tmp_path):
     np.testing.assert_array_equal(back.predict_proba(X), clf.predict_proba(X))
 
 
+def test_errors_name_the_network_of_the_users():
+    X, y = images()
+    message = r"module Residual returned shape \(3, 1000\).*a logit for each of 3 classes"
+    with pytest.raises(ValueError, match=message):
+        classifier(module=Residual, module_params={"num_classes": 1000}).fit(X, y)
+    with pytest.raises(ValueError, match=r"Residual has no weights.*'features', 'classifier'"):
+        classifier(module=Residual(3), freeze="backbone").fit(X, y)
+
+
 def test_networks_of_timm():
     timm = pytest.importorskip("timm")
     network = timm.create_model("resnet10t", num_classes=3)

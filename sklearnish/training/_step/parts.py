@@ -13,14 +13,13 @@ from torch import nn
 
 def check_parts(module: nn.Module, names: Sequence[str], parameter: str) -> None:
     """Refuse a name that no weight of a module has."""
-    inner = _inner(module)
-    weights = [name for name, _ in inner.named_parameters()]
+    weights = [name for name, _ in _inner(module).named_parameters()]
     for wanted in names:
         if not any(_is_in(name, wanted) for name in weights):
-            known = ", ".join(dict.fromkeys(repr(name.partition(".")[0]) for name in weights))
+            parts = ", ".join(dict.fromkeys(repr(name.partition(".")[0]) for name in weights))
             raise ValueError(
-                f"{parameter} names {wanted!r}, but {type(inner).__name__} has no weights of that "
-                f"name. Its parts are {known}; module_.named_parameters() lists all. Name a part, "
+                f"{parameter} names {wanted!r}, but {name_of(module)} has no weights of that "
+                f"name. Its parts are {parts}; its named_parameters() lists all. Name a part, "
                 f'a weight, or a pattern such as "*.bias".'
             )
 
@@ -65,8 +64,13 @@ def groups_of(
 def _inner(module: nn.Module) -> nn.Module:
     """Return what has the names that users know: a module of ours may wrap theirs."""
     wraps = getattr(module, "wraps", None)
-    inner: nn.Module = module if wraps is None else getattr(module, wraps)
-    return inner
+    found: nn.Module = module if wraps is None else getattr(module, wraps)
+    return found
+
+
+def name_of(module: nn.Module) -> str:
+    """Name the class that users know."""
+    return type(_inner(module)).__name__
 
 
 def _is_in_any(name: str, names: Sequence[str]) -> bool:
