@@ -24,7 +24,7 @@ from sklearnish.estimators import (
     TorchTransformer,
     predict_to,
 )
-from sklearnish.persistence import load, save
+from sklearnish.persistence import export, load, save
 
 __version__ = version("sklearnish")
 
@@ -39,6 +39,7 @@ __all__ = [
     "TorchRegressor",
     "TorchTransformer",
     "as_dataset",
+    "export",
     "inspection",
     "load",
     "per_batch",

@@ -49,6 +49,7 @@ PAGES_WITH_CODE = [
     ("docs/columns.md", ""),
     ("docs/pictures.md", ""),
     ("docs/callbacks.md", ""),
+    pytest.param("docs/deployment.md", "", marks=pytest.mark.slow),
 ]
 
 

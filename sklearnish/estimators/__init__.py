@@ -3,7 +3,8 @@
 from sklearnish.estimators._base import TorchEstimator
 from sklearnish.estimators._classifier import TorchClassifier
 from sklearnish.estimators._fitting.fit_task import learned_by
-from sklearnish.estimators._fitting.module import module_of
+from sklearnish.estimators._fitting.module import input_dtype, module_of
+from sklearnish.estimators._fitting.rows import STEP
 from sklearnish.estimators._image_classifier import ImageClassifier
 from sklearnish.estimators._predicting.any_model import predict_to
 from sklearnish.estimators._regressor import TorchRegressor
@@ -12,6 +13,7 @@ from sklearnish.estimators._tabular_regressor import TabularRegressor
 from sklearnish.estimators._transformer import TorchTransformer
 
 __all__ = [
+    "STEP",
     "ImageClassifier",
     "TabularClassifier",
     "TabularRegressor",
@@ -19,6 +21,7 @@ __all__ = [
     "TorchEstimator",
     "TorchRegressor",
     "TorchTransformer",
+    "input_dtype",
     "learned_by",
     "module_of",
     "predict_to",

@@ -291,11 +291,15 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
 
     def _predict_proba_of(self, outputs: Tensor) -> Array:
         """Turn outputs into probabilities."""
+        return self._result_of(outputs).numpy()
+
+    _result = "probabilities"
+
+    def _result_of(self, outputs: Tensor) -> Tensor:
         one_logit = self._width_fitted == 1
-        p = labels.probabilities(
+        return labels.probabilities(
             outputs, self._takes, multilabel=self.multilabel_, one_logit=one_logit
         )
-        return p.numpy()
 
     def _decision_function_of(self, outputs: Tensor) -> Array:
         """Difference of the two logits, or all of many."""

@@ -160,10 +160,12 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
 
     def _answer(self, method: str, X: Any) -> Answer:
         if is_far(self.target_mean_, self.target_scale_):
-            return self._in_units
+            return self._predict_of
         if isinstance(X, np.ndarray) and X.dtype == np.float32:
-            return lambda outputs: self._in_units(outputs).astype(np.float32)
-        return self._in_units if self._y_shape else self._predict_of
+            return lambda outputs: self._in_units(outputs).float().numpy()
+        if self._y_shape:
+            return lambda outputs: self._in_units(outputs).numpy()
+        return self._predict_of
 
     def _answer_columns(self, method: str) -> list[str]:
         n = self._n_outputs()
@@ -189,21 +191,30 @@ class TorchRegressor(RegressorMixin, TorchEstimator):
         X, y, weight = self._scored(X, y, sample_weight)
         return r2(y, self._answers("predict", X)[1], weight)
 
-    def _in_units(self, outputs: Tensor) -> Array:
-        """Bring outputs to the target's shape and units, in float64."""
-        values = outputs.numpy().reshape(len(outputs), *self._y_shape)
-        return values * self.target_scale_ + self.target_mean_
-
     def _predict_of(self, outputs: Tensor) -> Array:
-        """Do so in the precision of the module, where that can tell the targets apart.
+        """Turn outputs into values."""
+        return self._result_of(outputs).numpy()
+
+    _result = "prediction"
+
+    def _result_of(self, outputs: Tensor) -> Tensor:
+        """Return values in the precision of the module, where that can tell the targets apart.
 
         The last bits of outputs depend on how many rows are computed at once. As float64 they
         would look as if they were exact.
         """
         values = self._in_units(outputs)
-        if is_far(self.target_mean_, self.target_scale_):
-            return values
-        return values.astype(outputs.numpy().dtype, copy=False)
+        far = is_far(self.target_mean_, self.target_scale_)
+        return values if far else values.to(outputs.dtype)
+
+    def _in_units(self, outputs: Tensor) -> Tensor:
+        """Bring outputs to the target's shape and units, in float64."""
+        return self._scaled_back(outputs.reshape(-1, *self._y_shape))
+
+    def _scaled_back(self, values: Tensor) -> Tensor:
+        """Undo what was done to the targets of fit."""
+        scale = torch.tensor(self.target_scale_, dtype=torch.float64)
+        return values.double() * scale + torch.tensor(self.target_mean_, dtype=torch.float64)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

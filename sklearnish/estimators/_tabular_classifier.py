@@ -89,8 +89,8 @@ class TabularClassifier(TableMixin, TorchClassifier):
         y = torch.from_numpy(self._to_loss(targets(valid)))
         self.temperature_ = temperature(logits, y, None if weight is None else torch.tensor(weight))
 
-    def _predict_proba_of(self, outputs: Tensor) -> Array:
-        return super()._predict_proba_of(outputs / self.temperature_)
+    def _result_of(self, outputs: Tensor) -> Tensor:
+        return super()._result_of(outputs / self.temperature_)
 
     def _decision_function_of(self, outputs: Tensor) -> Array:
         return super()._decision_function_of(outputs / self.temperature_)

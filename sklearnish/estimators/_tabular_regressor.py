@@ -4,6 +4,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.metrics import d2_pinball_score
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -192,10 +193,10 @@ class TabularRegressor(TableMixin, TorchRegressor):
         )
         return super()._prepared(data, valid, fresh=fresh)
 
-    def _in_units(self, outputs: Tensor) -> Array:
+    def _in_units(self, outputs: Tensor) -> Tensor:
         if self.quantiles is None:
             values = super()._in_units(outputs)
         else:  # after Chernozhukov et al. (2010): sorted, quantiles are closer to the true ones
-            values = np.sort(outputs.numpy(), 1) * self.target_scale_ + self.target_mean_
-        clipped: Array = np.clip(values, *self.target_range_)
-        return clipped
+            values = self._scaled_back(outputs.sort(1).values)
+        least, most = torch.tensor(self.target_range_)
+        return values.clamp(least, most)

@@ -229,7 +229,7 @@ class TableModule(nn.Module):
         if self.training:
             known &= torch.rand(codes.shape, device=codes.device) >= BLANKED
         places = codes * known + self.starts
-        ones = torch.zeros(len(codes), self.n_one_hot, dtype=dtype, device=codes.device)
+        ones = torch.zeros(codes.shape[0], self.n_one_hot, dtype=dtype, device=codes.device)
         ones = ones.scatter(1, places[:, : self.n_few], 1.0)
         return [ones, self.vectors[0, places[:, self.n_few :]].flatten(1)]
 

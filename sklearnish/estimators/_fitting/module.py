@@ -14,6 +14,7 @@ from sklearnish import preprocessing, training
 from sklearnish.data import (
     Batch,
     Dataset,
+    Features,
     each,
     name_columns,
     nearest_to_block,
@@ -266,6 +267,7 @@ def build_net(
     rows = each(lambda x: x[torch.arange(3).clamp(max=len(x) - 1)], Batch(known["rows"]))
     rows = to_device(rows, device)
     outputs = training.dry_run(module, rows.X, estimator.precision, device)
+    estimator._row = _described(known["rows"])
     chosen = estimator._choose_criterion(outputs)
     criterion = training.make_criterion(chosen, estimator._criterion_params(chosen))
     criterion.to(dtype=training.weight_dtype(estimator.precision))  # its weights, if it has any
@@ -325,6 +327,14 @@ def _parts(estimator: Any, module: nn.Module) -> tuple[list[str], dict[str, floa
     training.check_parts(module, freeze, "freeze")
     training.check_parts(module, list(factors), "lr_factors")
     return freeze, {name: float(factor) for name, factor in factors.items()}
+
+
+def _described(X: Features) -> tuple[tuple[str, str, tuple[int, ...]], ...]:
+    """Return name, type and shape of a row of each input; the name of the only one is ""."""
+    inputs = X.items() if isinstance(X, dict) else [("", X)]
+    return tuple(
+        (name, str(x.dtype).removeprefix("torch."), tuple(x.shape[1:])) for name, x in inputs
+    )
 
 
 def _two_rows(dataset: Dataset, *, real: bool) -> Batch:

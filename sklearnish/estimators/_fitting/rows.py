@@ -14,6 +14,9 @@ from sklearnish.training import weight_dtype
 
 Array = npt.NDArray[Any]
 
+STEP = "a transformer of sklearnish"
+"""Name of all functions that are ours."""
+
 _NEGLIGIBLE = 1e-30
 """Weights of less, against the largest, vanish in float32 and would leave 0 / 0."""
 
@@ -22,6 +25,8 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bo
     """Make a Dataset with encoded targets and weights; bad rows and those of no weight go."""
     dataset = estimator._rows(X, reset=reset)
     check_some_rows(dataset)
+    if reset:
+        estimator._functions = _names_of_functions(dataset)
     attach = with_codes if labels.are_own_labels(dataset, y) else Dataset.with_target
     y = labels.array_of_targets(dataset.target if y is None else y, estimator, X)
     check_consistent_length(dataset, y)
@@ -63,6 +68,13 @@ def _note_bad_rows(estimator: Any, data: Dataset) -> npt.NDArray[np.int64]:
     names, count = estimator._left_out
     estimator._left_out = (*names, *name_rows(data, bad)), count + len(bad)
     return bad
+
+
+def _names_of_functions(data: Dataset) -> tuple[str, ...]:
+    """Name the functions that rows pass through; those of ours are applied by steps."""
+    functions = (*data.source.functions, *data.transforms)
+    ours = [str(function.f.__module__).startswith("sklearnish.") for function in functions]
+    return tuple(STEP if own else f.name for own, f in zip(ours, functions, strict=True))
 
 
 def _keep(

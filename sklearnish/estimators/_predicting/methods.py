@@ -10,6 +10,7 @@ import torch
 from scipy import sparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from torch import Tensor
 
 from sklearnish.data import Dataset, PipelineReport, as_dataset, read_finite
 from sklearnish.estimators._fitting.drafts import snapshot
@@ -51,6 +52,13 @@ class AnswerMixin:
     """
 
     _methods: ClassVar[dict[str, str]] = {"predict": "_predict_of"}
+
+    _result: ClassVar[str] = ""
+    """Name of what an exported model returns, "" for one that is not exported."""
+
+    def _result_of(self, outputs: Tensor) -> Tensor:
+        """Turn outputs into what an exported model returns, by torch alone."""
+        raise NotImplementedError
 
     @abstractmethod
     def _answer_columns(self, method: str) -> list[str]:

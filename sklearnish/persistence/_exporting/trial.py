@@ -1,0 +1,102 @@
+"""A file is tried before it gets its name: on rows made up for it, it must predict as the model."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sklearnish.persistence._exporting.network import Input, Network, X
+from sklearnish.persistence._exporting.parts import Parts, center_of
+from sklearnish.preprocessing import TableEncoder
+
+Array = npt.NDArray[Any]
+
+_N_ROWS = 3
+_TOLERANCE = {"bf16": 0.1, "fp16": 0.02}
+"""Of the largest prediction: how far those of the file may be off, 0.001 in full precision."""
+
+
+def check_predictions(
+    run: Callable[[Any], Array], parts: Parts, network: Network, method: str
+) -> None:
+    """Compare predictions of a file with those of the model, for one row and for several.
+
+    Raises
+    ------
+    ValueError
+        If they differ.
+
+    Warns
+    -----
+    UserWarning
+        If the model itself fails on rows that are made up.
+    """
+    given, rows = _made_up(parts, network)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # rows are as they are
+            wanted = np.asarray(getattr(parts.model, method)(rows))
+    except Exception as error:  # the module's own code: anything can come
+        warnings.warn(
+            f"The exported file was not tried: the module fails on rows that were made up for it "
+            f"({error}). Compare its predictions with those of the estimator.",
+            UserWarning,
+            stacklevel=4,
+        )
+        return
+    most = _TOLERANCE.get(parts.estimator.net_.precision, 1e-3) * np.abs(wanted).max()
+    for found in (run(given), run(_first(given))):
+        off = _distance(found, wanted[: len(found)])
+        if not off <= most:
+            raise ValueError(
+                f"No file is written, since it would not predict as {type(parts.model).__name__}: "
+                f"on made-up rows, the largest difference is {off:.2g}. Does the module draw "
+                "random numbers in eval mode, or do something that torch.export does not see, such "
+                "as change with the number of rows?"
+            )
+
+
+def _distance(found: Array, wanted: Array) -> float:
+    """Return the largest difference of predictions; of other shapes, infinity."""
+    return float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf
+
+
+def _made_up(parts: Parts, network: Network) -> tuple[Any, Any]:
+    """Make rows, once as the file takes them and once as the model does."""
+    rng = np.random.default_rng(0)
+    if parts.encoder is not None:
+        columns = {one.name: one.made_up() for one in network.inputs if not isinstance(one, Input)}
+        given = {name: values for name, (values, _) in columns.items()}
+        return given, _table(parts.encoder, {name: column for name, (_, column) in columns.items()})
+    plain = [one for one in network.inputs if isinstance(one, Input)]
+    arrays = {one.name: _array(one, parts, rng) for one in plain}
+    rows = arrays if network.is_dict else arrays[X]
+    return rows, rows
+
+
+def _table(encoder: TableEncoder, columns: dict[str, Any]) -> pa.Table:
+    """Make a table with the columns of fit; in those that are left out, there is anything."""
+    unnamed = [f"x{i}" for i in range(encoder.n_features_in_)]
+    names = list(getattr(encoder, "feature_names_in_", unnamed))
+    nothing = pa.array([0.0] * _N_ROWS)
+    return pa.table([columns.get(name, nothing) for name in names], names)
+
+
+def _array(one: Input, parts: Parts, rng: np.random.Generator) -> Array:
+    """Make values: like those of fit where it is known how they lie, else zeros and ones."""
+    shape = (_N_ROWS, *one.shape)
+    center, spread = center_of(parts)
+    if center.size == 1:
+        return rng.integers(0, 2, shape).astype(one.dtype)
+    values = center + spread * rng.standard_normal((_N_ROWS, center.size))
+    if one.dtype == "uint8":
+        values = values.clip(0, 255)
+    return np.asarray(values.reshape(shape), one.dtype)
+
+
+def _first(rows: Any) -> Any:
+    """Take the first row."""
+    return {name: rows[name][:1] for name in rows} if isinstance(rows, dict) else rows[:1]

@@ -1,0 +1,62 @@
+"""ONNX files, run by onnxruntime alone."""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+import sklearnish as sn
+from sklearnish.persistence._exporting.network import Network
+from sklearnish.persistence._exporting.onnx_file import check_installed, onnx_bytes, onnx_runner
+from sklearnish.persistence._exporting.parts import parts_of
+
+X, y = load_iris(return_X_y=True)
+KEPT = {"max_epochs": 1, "random_state": 0}
+NAMES = ["add", "cos", "network/add", "probabilities", "sklearnish input 0", "val_0", "X", "a b"]
+
+
+def test_an_onnx_file_predicts_as_the_estimator_and_says_what_it_is():
+    clf = sn.TorchClassifier(**KEPT).fit(X, y)
+    data = onnx_bytes(Network(parts_of(clf)), {"result": "probabilities", "classes": [0, 1, 2]})
+    session = onnxruntime.InferenceSession(data)
+    (given,), (result,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type, given.shape) == ("X", "tensor(float)", ["n", 4])
+    assert (result.name, result.shape) == ("probabilities", ["n", 3])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == [0, 1, 2]
+    for n in (0, 1, 150):
+        (found,) = session.run(None, {"X": X[:n].astype(np.float32)})
+        wanted = clf.predict_proba(X)[:n]
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_columns_may_have_any_names_and_text_is_text():
+    frame = pd.DataFrame({name: X[:, i % 4] + i for i, name in enumerate(NAMES)})
+    frame["town"] = ["Bonn", "Köln", None] * 50
+    tab = sn.TabularClassifier(quality="fast", **KEPT).fit(frame, y)
+    data = onnx_bytes(Network(parts_of(tab)), {"result": "probabilities"})
+    session = onnxruntime.InferenceSession(data)
+    assert [one.name for one in session.get_inputs()] == [*NAMES, "town"]
+    assert session.get_outputs()[0].name == "probabilities_"
+    frame.loc[0, "town"] = "Oslo"
+    given = {name: frame[name].to_numpy() for name in NAMES}
+    given["town"] = frame["town"].fillna("").to_numpy(object)
+    for n in (1, 150):
+        (found,) = session.run(None, {name: values[:n] for name, values in given.items()})
+        np.testing.assert_allclose(found, tab.predict_proba(frame[:n]), rtol=1e-4)
+    assert (onnx_runner(data)(given) == session.run(None, given)[0]).all()
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
+def test_a_missing_package_is_named_before_anything_is_done(monkeypatch, package, tmp_path):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        ImportError, match=rf'and {package} is missing: pip install "sklearnish\[onnx'
+    ):
+        check_installed()
+    with pytest.raises(ImportError, match=r"A \.pt2 file needs torch alone"):
+        sn.export(sn.TorchClassifier(), tmp_path / "model.onnx")
