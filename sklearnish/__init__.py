@@ -17,6 +17,8 @@ from sklearnish.data import (
 )
 from sklearnish.estimators import (
     ImageClassifier,
+    MLPClassifier,
+    MLPRegressor,
     TabularClassifier,
     TabularRegressor,
     TorchClassifier,
@@ -33,6 +35,8 @@ __all__ = [
     "Dataset",
     "DatasetChangedError",
     "ImageClassifier",
+    "MLPClassifier",
+    "MLPRegressor",
     "TabularClassifier",
     "TabularRegressor",
     "TorchClassifier",

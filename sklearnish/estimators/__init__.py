@@ -6,6 +6,8 @@ from sklearnish.estimators._fitting.fit_task import learned_by
 from sklearnish.estimators._fitting.module import input_dtype, module_of
 from sklearnish.estimators._fitting.rows import STEP
 from sklearnish.estimators._image_classifier import ImageClassifier
+from sklearnish.estimators._mlp_classifier import MLPClassifier
+from sklearnish.estimators._mlp_regressor import MLPRegressor
 from sklearnish.estimators._predicting.any_model import predict_to
 from sklearnish.estimators._regressor import TorchRegressor
 from sklearnish.estimators._tabular_classifier import TabularClassifier
@@ -15,6 +17,8 @@ from sklearnish.estimators._transformer import TorchTransformer
 __all__ = [
     "STEP",
     "ImageClassifier",
+    "MLPClassifier",
+    "MLPRegressor",
     "TabularClassifier",
     "TabularRegressor",
     "TorchClassifier",

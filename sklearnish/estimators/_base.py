@@ -158,6 +158,35 @@ class TorchEstimator(
         epochs = choose_max_epochs(self.max_epochs, n_rows)
         return choose_batch_size(self.batch_size, n_rows), epochs
 
+    def _holds_out(self) -> bool:
+        """Say whether rows are held out where the user passes none to validate on."""
+        return self.early_stopping
+
+    def _bar(self) -> bool:
+        """Say whether a progress bar is shown."""
+        return bool(self.verbose)
+
+    def _initialize(self, module: nn.Module) -> None:
+        """Give a new module other weights than its own first ones."""
+
+    def _train(
+        self,
+        data: Dataset,
+        valid: Dataset | None,
+        start: Start,
+        task: FitTask,
+        epochs: int | None = None,
+    ) -> None:
+        """Train the net in this process."""
+        train(self, data, valid, start, task, epochs)
+
+    def _note(self) -> None:
+        """Note what a subclass knows of a fit besides, once there is a trained net."""
+
+    def _stopping(self, net: Net, n_rows: int, *, validated: bool) -> dict[str, Any]:
+        """Return a rule of the estimator's own for when to stop, and what it watches."""
+        return {}
+
     def _patience(self) -> int:
         """Return after how many epochs without improvement to stop."""
         return int(self.patience)
@@ -190,8 +219,8 @@ class TorchEstimator(
         self,
         X: Any,
         y: Any = None,
-        *,
         sample_weight: Any = None,
+        *,
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
@@ -252,7 +281,7 @@ class TorchEstimator(
         valid = None
         if X_val is not None:
             valid = rows_to_fit(self, X_val, y_val, sample_weight_val, reset=False)
-        elif self.early_stopping:
+        elif self._holds_out():
             strata = self._strata(targets(data))
             rows, rest = hold_out(len(data), self.validation_fraction, strata, self._seed)
             data, valid = data[rows], data[rest]
@@ -265,7 +294,7 @@ class TorchEstimator(
         if self.isolate:
             train_in_child(self, data, valid, start, task)
         else:
-            train(self, data, valid, start, task)
+            self._train(data, valid, start, task)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, announced: Any = None) -> Any:
         """Train for one epoch more; the first call sets everything up."""
@@ -289,7 +318,7 @@ class TorchEstimator(
             self._learn_target(targets(data), data.weight)
         data, _ = self._prepared(data, None, fresh=first)
         task.begin(1)
-        train(self, data, None, "new" if first else "net", task, epochs=1)
+        self._train(data, None, "new" if first else "net", task, epochs=1)
 
     def _check_params(self, *, fresh: bool) -> None:
         """Check parameters before anything is changed; what is fitted anew leaves no old net."""

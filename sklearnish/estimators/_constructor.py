@@ -102,10 +102,14 @@ def parameterized(cls: Class) -> Class:
 
 
 def _collect(cls: type) -> dict[str, Parameter]:
-    """Return the parameters of a class, in the order of its signature."""
+    """Return the parameters of a class, in the order of its signature.
+
+    What a base makes a constant or a property is none of those that the bases behind it declare.
+    """
     found: dict[str, Parameter] = {}
     for base in reversed(cls.__bases__):
-        found |= getattr(base, "_parameters", {})
+        own = getattr(base, "_parameters", {})
+        found = {n: one for n, one in found.items() if n in own or n not in vars(base)} | own
     called = vars(cls).get("_called", {})
     found = {called.get(name, name): _reworded(one, called) for name, one in found.items()}
     annotations = inspect.get_annotations(cls)
@@ -132,7 +136,11 @@ def _reworded(declared: Parameter, called: dict[str, str]) -> Parameter:
 
 def _alias(name: str) -> property:
     """Return a property that stands for a parameter of another name."""
-    return property(lambda self: getattr(self, name))
+
+    def get(self: Any) -> Any:
+        return getattr(self, name)
+
+    return property(get, doc=f"The parameter `{name}`.")
 
 
 def _constructor(cls: type, parameters: dict[str, Parameter]) -> Callable[..., None]:

@@ -19,9 +19,14 @@ from sklearnish.data import EpochTimes, PerBatch, PipelineReport
 from sklearnish.modules import (
     MLP,
     Autoencoder,
+    BinaryLogLoss,
     EnsembleLinear,
+    HalfPoissonDeviance,
+    HalfSquaredError,
     ImageCNN,
     ImageModule,
+    LogLoss,
+    PlainMLP,
     QuantileLoss,
     TableModule,
 )
@@ -37,7 +42,8 @@ TABLES = (TableEncoder, TableLayout, *get_args(Column))
 INSTANCES = (EpochTimes, PerBatch, PipelineReport, *TABLES)
 TRANSFORMERS = (Streamed, *TABLES)
 MODULES = (
-    *(MLP, Autoencoder, EnsembleLinear, ImageCNN, ImageModule, QuantileLoss, TableModule),
+    *(MLP, PlainMLP, Autoencoder, EnsembleLinear, ImageCNN, ImageModule, TableModule),
+    *(BinaryLogLoss, HalfPoissonDeviance, HalfSquaredError, LogLoss, QuantileLoss),
     FunctionLoss,
 )
 OPTIMIZERS = (Muon,)

@@ -10,7 +10,7 @@ from sklearnish.training._checks import (
     dry_run,
     warn_of_final_activation,
 )
-from sklearnish.training._epochs.stopping import EarlyStopping
+from sklearnish.training._epochs.stopping import Convergence, EarlyStopping
 from sklearnish.training._module_function import ModuleFunction
 from sklearnish.training._net import ClassifierNet, Net
 from sklearnish.training._process_state import seeded, thread_count
@@ -26,6 +26,7 @@ __all__ = [
     "OPTIMIZERS",
     "Checkpoints",
     "ClassifierNet",
+    "Convergence",
     "EarlyStopping",
     "FunctionLoss",
     "ModuleFunction",

@@ -15,6 +15,7 @@ from sklearnish.training._epochs.stopping import EarlyStopping
 from sklearnish.training._step.descent import Descent
 from sklearnish.training._step.step import Step
 
+_OF_EPOCHS = frozenset({"losses_", "begun_", "kept_"})
 _ON_DEVICE = ("module", "criterion", "module_", "criterion_", "optimizer_", "descent_", "step_")
 
 
@@ -27,6 +28,13 @@ class StatefulNet(NeuralNet):
     losses_: EpochLoss
     begun_: EpochLoss | None  # of an epoch that goes on from a checkpoint
     kept_: Tree | None  # the state after the last complete epoch
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set what each epoch sets past skorch, which looks for parts of a net in every value."""
+        if name in _OF_EPOCHS:
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     # The state of a fit
 

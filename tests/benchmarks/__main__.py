@@ -25,6 +25,7 @@ NAMES = (
     "c11_memory",
     "c12_search",
     "c13_one_row",
+    "s1_mlp",
     "t1_table",
     "scaling",
     "g1_resident",

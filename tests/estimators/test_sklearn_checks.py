@@ -6,6 +6,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearnish import (
     ImageClassifier,
+    MLPClassifier,
+    MLPRegressor,
     TabularClassifier,
     TabularRegressor,
     TorchClassifier,
@@ -53,6 +55,17 @@ def test_without_workers(estimator, check):
     instances(num_workers=2), expected_failed_checks=expected_failures, xfail_strict=False
 )
 def test_with_workers(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [
+        estimator(learning_rate_init=0.1, max_iter=20, num_workers=0, random_state=0)
+        for estimator in (MLPClassifier, MLPRegressor)
+    ]
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_mlps(estimator, check):
     check(estimator)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from sklearnish.data import Dataset, Failure
-from sklearnish.estimators._fitting.epochs import train
 from sklearnish.estimators._fitting.fit_task import FitTask, learned_by
 from sklearnish.estimators._fitting.module import Start
 
@@ -129,7 +128,7 @@ def _learn(
 ) -> dict[str, Any] | Failure:
     """Train; return the attributes that came of it, or why there are none."""
     try:
-        train(estimator, data, valid, start, task)
+        estimator._train(data, valid, start, task)
     except Exception as error:
         return Failure.of(error)
     except KeyboardInterrupt:

@@ -71,7 +71,7 @@ def train(
                     _run(estimator, net, loader, data, valid, **options)
                 except KeyboardInterrupt:
                     if net.go_back():
-                        _finish(estimator, net, loader.report())
+                        finish(estimator, net, loader.report())
                     raise
                 finally:
                     net.kept_ = None
@@ -80,7 +80,7 @@ def train(
                 checkpoints.forget()  # a fit without the callback would find it complete
             else:
                 checkpoints.finish(net.state_dict, report)
-        _finish(estimator, net, report)
+        finish(estimator, net, report)
         if valid is not None:
             estimator._learn_from_validation(valid)
     task.end(partial(learned_by, estimator))
@@ -113,6 +113,7 @@ def _run(
     """Train, and evaluate what there is to evaluate."""
     if valid is not None:
         options |= validation_options(estimator, valid, net)
+    options |= estimator._stopping(net, len(data), validated=valid is not None)
     net.train(
         loader,
         n_rows=len(data),
@@ -134,13 +135,13 @@ def _as_if_stopped(
     copied._set_training(False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the end of the fit says is said there
-        _finish(fitted, copied, report())
+        finish(fitted, copied, report())
     if valid is not None:
         fitted._learn_from_validation(valid)
     return learned_by(fitted)
 
 
-def _finish(estimator: Any, net: Net, report: PipelineReport) -> None:
+def finish(estimator: Any, net: Net, report: PipelineReport) -> None:
     """Keep what was learned; no Loader and no open file."""
     estimator.net_ = net
     hidden = ("batches", "train_loss_best", "valid_loss_best")  # for skorch's callbacks
@@ -149,6 +150,7 @@ def _finish(estimator: Any, net: Net, report: PipelineReport) -> None:
     estimator.loss_ = estimator.history_[net.best_epoch_ - 1]["train_loss"]
     skipped, n_skipped = estimator._left_out
     estimator.pipeline_report_ = replace(report, skipped=skipped, n_skipped=n_skipped)
+    estimator._note()
     if n_skipped:
         warnings.warn(estimator.pipeline_report_.left_out, UserWarning, stacklevel=5)
 

@@ -108,6 +108,7 @@ def make_net(
     show_images(module, data, estimator._seed, known)
     scale_inputs(module, data, estimator._seed, known, weighted=weighted, plain=plain)
     _begin_outputs(estimator, module, data)
+    estimator._initialize(module)
     return build_net(estimator, module, data, device, known)
 
 
@@ -298,7 +299,7 @@ def build_net(
         device=device,
         compile=estimator.compile,
         callbacks=list(estimator.callbacks or []),
-        verbose=estimator.verbose,
+        verbose=int(estimator._bar()),
         **{f"optimizer__{k}": v for k, v in estimator._optimizer_params().items()},
     )
     net.n_outputs_ = wanted

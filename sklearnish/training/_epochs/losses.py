@@ -87,10 +87,15 @@ def best_so_far(history: list[dict[str, Any]]) -> dict[str, bool]:
     """Say of the last epoch's losses whether they are the least, as skorch's callbacks ask."""
     last = history[-1]
     names = [name for name in ("train_loss", "valid_loss") if name in last]
-    return {
-        f"{name}_best": all(last[name] < epoch.get(name, float("inf")) for epoch in history[:-1])
-        for name in names
-    }
+    return {f"{name}_best": last[name] < _least(history, name) for name in names}
+
+
+def _least(history: list[dict[str, Any]], name: str) -> float:
+    """Return the least loss before the last epoch: that of the latest that was the best."""
+    for epoch in reversed(history[:-1]):
+        if epoch.get(f"{name}_best"):
+            return float(epoch[name])
+    return float("inf")
 
 
 def _joined(sizes: list[int | Tensor]) -> list[int] | Tensor:

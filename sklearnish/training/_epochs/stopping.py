@@ -2,6 +2,7 @@
 
 import dis
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ class EarlyStopping:
     whether or not it was better by ``tol``.
     """
 
-    def __init__(self, *, patience: int, tol: float, greater_is_better: bool) -> None:
+    def __init__(self, *, patience: float, tol: float, greater_is_better: bool) -> None:
         self.patience = patience
         self.tol = tol
         self.sign = 1.0 if greater_is_better else -1.0
@@ -30,7 +31,7 @@ class EarlyStopping:
         value *= self.sign
         if value > self.best:
             self.best, self.best_epoch = value, epoch
-            self._weights = {k: v.detach().clone() for k, v in module.state_dict().items()}
+            self._weights = _copied(module)
         if value > self.reference + self.tol:
             self.reference, self.waited = value, 0
         else:
@@ -54,6 +55,54 @@ class EarlyStopping:
         vars(self).update(state)
         if self._weights is not None:
             self._weights = {k: v.to(device) for k, v in self._weights.items()}
+
+
+class Convergence(EarlyStopping):
+    """The rule of scikit-learn's MLPs: as above, but what counts is the distance to the best.
+
+    Any improvement is the new best, and training stops after more than ``patience`` epochs that
+    are not better than it by ``tol``. ``end_epoch`` is told of each epoch, and asked whether to
+    go on where training would stop. Without ``keep_best`` the weights stay those of the last.
+    """
+
+    def __init__(
+        self,
+        *,
+        patience: float,
+        tol: float,
+        greater_is_better: bool,
+        keep_best: bool,
+        end_epoch: Callable[[bool], bool],
+    ) -> None:
+        super().__init__(patience=patience, tol=tol, greater_is_better=greater_is_better)
+        self.keep_best, self.end_epoch = keep_best, end_epoch
+        self.stopped = False
+
+    def go_on_from(self, best: float, waited: int, module: nn.Module) -> None:
+        """Begin with the best of the epochs before this fit, whose weights these are."""
+        self.best, self.waited = self.sign * best, waited
+        if self.keep_best:
+            self._weights = _copied(module)
+
+    def update(self, value: float, epoch: int, module: nn.Module) -> bool:
+        """Note an epoch's number; return whether to stop."""
+        value *= self.sign
+        self.waited = self.waited + 1 if value < self.best + self.tol else 0
+        if not self.keep_best:
+            self.best_epoch = epoch
+        elif value > self.best:
+            self.best_epoch, self._weights = epoch, _copied(module)
+        self.best = max(self.best, value)
+        done = self.waited > self.patience
+        if self.end_epoch(done) and done:
+            self.waited, done = 0, False
+        self.stopped = done
+        return done
+
+
+def _copied(module: nn.Module) -> dict[str, Tensor]:
+    """Copy weights and buffers."""
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
 def raised_to_stop(interrupt: KeyboardInterrupt) -> bool:

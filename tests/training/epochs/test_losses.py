@@ -77,9 +77,11 @@ def test_a_loss_that_is_not_finite_is_found_within_so_many_steps():
     [([3.0], True), ([3.0, 2.0], True), ([2.0, 2.0], False), ([1.0, 3.0, 2.0], False)],
 )
 def test_the_best_loss_so_far_is_less_than_all_before(losses, best):
-    history = [{"train_loss": loss, "valid_loss": -loss} for loss in losses]
+    history = []
+    for loss in losses:
+        history.append({"train_loss": loss, "valid_loss": -loss})
+        history[-1] |= (found := best_so_far(history))
     worst = [-loss for loss in losses]
-    found = best_so_far(history)
     assert found == {
         "train_loss_best": best,
         "valid_loss_best": all(worst[-1] < loss for loss in worst[:-1]),
@@ -87,7 +89,8 @@ def test_the_best_loss_so_far_is_less_than_all_before(losses, best):
 
 
 def test_a_loss_that_earlier_epochs_lack_is_the_best():
-    assert best_so_far([{"train_loss": 1.0}, {"train_loss": 2.0, "valid_loss": 5.0}]) == {
+    first = {"train_loss": 1.0, "train_loss_best": True}
+    assert best_so_far([first, {"train_loss": 2.0, "valid_loss": 5.0}]) == {
         "train_loss_best": False,
         "valid_loss_best": True,
     }

@@ -5,9 +5,11 @@ import signal
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
-from sklearnish.training import EarlyStopping
+from sklearnish.training import Convergence, EarlyStopping
 from sklearnish.training._epochs.stopping import raised_to_stop
 
 CPU = torch.device("cpu")
@@ -89,3 +91,59 @@ def test_ctrl_c_is_not_raised_to_stop():
     finally:
         signal.signal(signal.SIGINT, before)
     assert not raised_to_stop(KeyboardInterrupt())
+
+
+def reference(losses, tol, patience):
+    """The rule as one reads it in scikit-learn: how many epochs, and how many without progress."""
+    best, count = math.inf, 0
+    for n, loss in enumerate(losses, 1):
+        count = count + 1 if loss > best - tol else 0
+        best = min(best, loss)
+        if count > patience:
+            return n, count
+    return None, count
+
+
+@given(
+    losses=st.lists(st.integers(0, 12), min_size=1, max_size=30),
+    tol=st.sampled_from([0, 1, 3]),
+    patience=st.sampled_from([1, 3, math.inf]),
+    greater_is_better=st.booleans(),
+)
+def test_convergence_is_scikit_learns_rule(losses, tol, patience, greater_is_better):
+    rule = convergence(patience=patience, tol=tol, greater_is_better=greater_is_better)
+    values = [-loss if greater_is_better else loss for loss in losses]
+    assert (watch(rule, values), rule.waited) == reference(losses, tol, patience)
+    assert rule.stopped is (rule.waited > patience)
+
+
+def convergence(keep_best=False, greater_is_better=False, end_epoch=lambda done: False, **options):
+    return Convergence(
+        keep_best=keep_best, greater_is_better=greater_is_better, end_epoch=end_epoch, **options
+    )
+
+
+@pytest.mark.parametrize(("keep_best", "epoch"), [(True, 2), (False, 4)])
+def test_convergence_keeps_the_best_weights_only_if_asked_to(keep_best, epoch):
+    rule, module = convergence(keep_best, patience=9, tol=0.0), nn.Linear(1, 1, bias=False)
+    watch(rule, [3.0, 1.0, 2.0, 5.0], module)
+    assert rule.restore(module) == epoch
+    assert module.weight.item() == (1.0 if keep_best else 5.0)
+
+
+def test_convergence_goes_on_if_told_to():
+    told = []
+    rule = convergence(
+        patience=1, tol=0.0, end_epoch=lambda done: told.append(done) or len(told) < 5
+    )
+    assert watch(rule, [1.0] + [2.0] * 9) == 5
+    assert told == [False, False, True, False, True]
+
+
+def test_convergence_goes_on_from_the_best_of_an_earlier_fit():
+    rule, module = convergence(True, patience=1, tol=0.0), nn.Linear(1, 1, bias=False)
+    nn.init.constant_(module.weight, 7.0)
+    rule.go_on_from(1.0, 1, module)
+    assert watch(rule, [2.0, 3.0], module) == 1
+    rule.restore(module)
+    assert module.weight.item() == 7

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from sklearnish.data import Batch
+from sklearnish.modules import HalfSquaredError, PlainMLP
 from sklearnish.training._step.descent import Descent
 from sklearnish.training._step.step import Step
 
@@ -60,3 +61,25 @@ class Squeezed(nn.Linear):
 def test_the_axis_of_the_rows_stays(n, n_outputs):
     module = Squeezed(4, n_outputs)
     assert len(step_of(module, n_outputs=n_outputs).infer(rows(n).X)) == n
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_gradient_that_is_written_out_is_that_of_autograd(weighted):
+    torch.manual_seed(0)
+    module = PlainMLP(4, 1, (3,), alpha=0.5)
+    batch = Batch(*rows()[:2], torch.linspace(0.1, 1, 6) if weighted else None)
+    descent = Descent(torch.optim.SGD(module.parameters(), lr=0.1))
+    options = {"units": 1.0, "precision": "float32", "device": CPU, "n_outputs": 1}
+    found = Step(module, HalfSquaredError(), descent, **options).train(batch)
+    weight = batch.weight if weighted else torch.ones(6)
+    squares = (module(batch.X)[:, 0] - batch.y).square() / 2
+    loss = (squares @ weight) / weight.sum() + module.penalty(weight.sum())
+    assert found["loss"].item() == pytest.approx(loss.item())
+    assert float(found["size"]) == pytest.approx(weight.sum().item())
+    torch.testing.assert_close(module.packed.grad, torch.autograd.grad(loss, module.packed)[0])
+
+
+def test_another_criterion_takes_autograd():
+    module = PlainMLP(4, 1, (3,))
+    step_of(module).train(rows())
+    assert module.packed.grad is not None
