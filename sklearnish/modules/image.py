@@ -16,6 +16,9 @@ _PATCHES_PER_SIDE = 64
 _FLOOR = 5e-4
 """Added to variances of patches, so that directions of little but noise are not blown up."""
 
+_ROUNDING = 1e-12
+"""Variance, relative to the square of the mean, that rounding in float32 alone explains."""
+
 _LOGITS = 1 / 9
 """Logits of fresh weights are multiplied by it, so that training begins with none too sure."""
 
@@ -252,7 +255,8 @@ def image_statistics(X: Tensor) -> ImageStatistics:
     values = X.transpose(0, 1).flatten(1)
     mean = torch.stack([one.double().mean() for one in values])
     variance = torch.stack([one.double().var(correction=0) for one in values])
-    scale = torch.where(variance > 0, variance.sqrt(), 1.0)
+    changes = variance > _ROUNDING * mean.square()
+    scale = torch.where(changes, variance.sqrt(), 1.0)
     n = channels * _PATCH**2
     covariance, count = torch.zeros(n, n, dtype=torch.float64), 0
     for start in range(0, len(X), 64):

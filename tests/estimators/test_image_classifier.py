@@ -140,7 +140,7 @@ def test_saved_cloned_and_trained_further(fitted, tmp_path):
 
 def test_partial_fit_from_the_start():
     X, y = images()
-    clf = classifier(width=4, batch_size=8, lr=0.05)
+    clf = classifier(width=4, batch_size=8, lr=0.05, random_state=1)
     for _ in range(8):
         clf.partial_fit(X, y, classes=np.unique(y))
     assert clf.score(X, y) > 0.8
