@@ -155,10 +155,15 @@ def _first_look(dataset: View) -> "tuple[pd.DataFrame | None, list[str]]":
 
 def _few_columns(rows: View) -> "pd.DataFrame":
     """Read rows into a DataFrame; of many columns the first and the last ones."""
-    names, half = rows._inputs.names, _SHOWN // 2
-    if names and len(names) > _SHOWN and not rows.transforms and not rows._inputs.constants:
-        rows = rows[:, [*names[: half + 1], *names[-half:]]]
-    frame = to_pandas(rows)
+    inputs, half = rows._inputs, _SHOWN // 2
+    columns = range(rows.row_shape[0]) if inputs.names is None else inputs.names
+    if len(columns) > _SHOWN and not rows.transforms and not inputs.constants:
+        kept = [*columns[: half + 1], *columns[-half:]]
+        frame = to_pandas(rows[:, kept])
+        if inputs.names is None:
+            frame = frame.rename(columns=dict(enumerate(kept)))
+    else:
+        frame = to_pandas(rows)
     if frame.shape[1] > _SHOWN:
         first, last = frame.iloc[:, :half], frame.iloc[:, -half:]
         frame = first.assign(**{_DOTS: _DOTS}).join(last)

@@ -24,6 +24,12 @@ FEW = 40
 _FEW_TICKS = 10
 """Values that can have a tick each."""
 
+_PER_INCH = 10
+"""Characters of a tick's label for which there is room in an inch."""
+
+_LONGEST = 20
+"""Characters of the label of a tick."""
+
 _UNEVEN = 5
 """Largest step between values over the smallest, from which an even scale hides some of them."""
 
@@ -142,11 +148,17 @@ def _unevenness(steps: "npt.NDArray[np.float64]") -> float:
     return float(steps.std() / steps.mean())
 
 
-def told(value: Any, most: int = 18) -> str:
-    """Write a value of a parameter for an axis."""
+def told(value: Any) -> str:
+    """Write a value of a parameter; what is long keeps its beginning and its end."""
     if isinstance(value, float | np.floating):
         return f"{value:.4g}"
     text = value if isinstance(value, str) else getattr(value, "__name__", str(value))
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]}…{text[-half + 1 :]}"
+
+
+def cut(text: str, most: int) -> str:
+    """Leave out the end of a long text."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -157,5 +169,9 @@ def set_ticks(
     ax.set(**{f"{which}scale": "log" if scale == "log" else "linear"})
     if len(values) <= _FEW_TICKS or scale == "category":
         axis, every = getattr(ax, f"{which}axis"), -(-len(values) // _FEW_TICKS)
-        axis.set_ticks(at[::every], [told(value) for value in values[::every]])
+        labels = [told(value) for value in values[::every]]
+        axis.set_ticks(at[::every], labels)
         axis.set_ticks([], minor=True)
+        if which == "x" and max(map(len, labels)) > _PER_INCH * size_of(ax)[0] / len(labels):
+            ax.tick_params("x", rotation=20)
+            ax.set_xticks(at[::every], labels, ha="right", rotation_mode="anchor")

@@ -22,7 +22,7 @@ class Candidates:
         The distinct values of each, numbers in ascending order, others as they came.
     table : DataFrame
         For each candidate: the numbers of its values (columns 0 and 1), mean, std, time, time_std,
-        iter, resources. Mean is NaN where the fits failed.
+        iter, resources, place (in the search). Mean is NaN where the fits failed.
     """
 
     params: tuple[str, ...]
@@ -45,6 +45,7 @@ class Candidates:
             "time_std": results["std_fit_time"],
             "iter": results.get("iter", 0),
             "resources": results.get("n_resources", 0),
+            "place": np.arange(len(results["mean_fit_time"])),
         }
         table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
         if not np.isfinite(table["mean"]).any():
@@ -61,10 +62,10 @@ class Candidates:
 
     @property
     def best(self) -> int:
-        """Index of the best score in the table; of a successive halving, in its last iteration."""
+        """Index of the first best score; of a successive halving, in its last iteration."""
         scored = self.table[self.table["mean"].notna()]
         last = scored[scored["iter"] == scored["iter"].max()]
-        return int(last["mean"].idxmax())
+        return int(last.sort_values(["mean", "place"], ascending=[False, True]).index[0])
 
 
 def _check_metric(results: Mapping[str, Any], metric: str) -> None:

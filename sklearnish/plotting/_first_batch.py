@@ -27,8 +27,8 @@ def first_batch(
     With `encode` functions of batches see the numbers of the classes, as in the fit of a
     classifier.
     """
-    if n_rows < 1:
-        raise ValueError(f"n_rows must be at least 1, got {n_rows}.")
+    if not isinstance(n_rows, int | np.integer) or n_rows < 1:
+        raise ValueError(f"n_rows must be an integer of at least 1, got {n_rows!r}.")
     if dataset.ndim == 2 and augment is None:
         picked = dataset[at_random(len(dataset), n_rows, random_state)]
         return picked.without_target().to_pandas(), _as_text(picked.target)
@@ -90,5 +90,7 @@ def _as_text(y: Any) -> list[str] | None:
 
 
 def _written(value: Any) -> str:
-    """Write one label."""
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+    """Write one label in one line."""
+    return (
+        f"{value:.4g}" if isinstance(value, float | np.floating) else " ".join(str(value).split())
+    )

@@ -204,7 +204,7 @@ class HistoryDisplay:
             drawn += lines
         self.lines_ += drawn
         ax.set_ylabel(metric.replace("_", " ").capitalize())
-        if metric == "loss" and _falls_far([line.get_ydata() for line in drawn]):
+        if metric == "loss" and drawn and _falls_far([line.get_ydata() for line in drawn]):
             ax.set_yscale("log")
 
     def _color(self, fit: int, split: int) -> Any:

@@ -81,7 +81,7 @@ def draw(
             ax.imshow(image, cmap="gray", vmin=0, vmax=_white(image), extent=_box(left, top, tall))
         )
         if labels:
-            texts.append(ax.text(left + 0.5, top + tall, _axes.told(labels[i], most), **style))
+            texts.append(ax.text(left + 0.5, top + tall, _axes.cut(labels[i], most), **style))
     ax.set(xlim=(0, across * (1 + _GAP) - _GAP), ylim=(down * step, 0), aspect="equal")
     return drawn, texts
 

@@ -228,7 +228,7 @@ class SearchDisplay:
             if len(iterations) > 1:
                 colors = [_axes.color(i, len(iterations))] * 2
             at, style = x[rows[0]], _axes.Style(capsize=3, markersize=5)
-            resources = f"{self.resource}={rows['resources'].iloc[0]}"
+            resources = f"{self.resource or 'resources'}={rows['resources'].iloc[0]}"
             score, time = (rows["mean"], rows["std"]), (rows["time"], rows["time_std"])
             self.errorbar_.append(
                 ax.errorbar(at, *score, fmt="o-", color=colors[0], label=resources, **style)
@@ -292,7 +292,7 @@ class SearchDisplay:
         assert self.image_ is not None
         text, ink = "failed", self.ax_.xaxis.label.get_color()
         if np.isfinite(row["mean"]):
-            text = f"{_three_digits(row['mean'])}\n±{row['std']:.1g}\n{row['time']:.2g} s"
+            text = f"{_three_digits(row['mean'])}\n±{row['std']:.1g}\n{_seconds(row['time'])}"
             red, green, blue, _ = self.image_.to_rgba(row["mean"])
             ink = "black" if 0.3 * red + 0.6 * green + 0.1 * blue > 0.5 else "white"
         style: _axes.Style = {"ha": "center", "va": "center", "fontsize": "small", "color": ink}
@@ -327,7 +327,7 @@ class SearchDisplay:
         style: _axes.Style = {"c": table["mean"], "edgecolor": ink, "linewidth": 0.5}
         self.points_ = ax.scatter(spots[0], spots[1], areas, **style)
         _axes.sentences_below(
-            ax, f"Area: fit time, from {table['time'].min():.2g} to {longest:.2g} s."
+            ax, f"Area: fit time, from {_seconds(table['time'].min())} to {_seconds(longest)}."
         )
         ax.set(xlabel=candidates.params[0], ylabel=candidates.params[1])
         self._color_bar(self.points_)
@@ -342,6 +342,11 @@ class SearchDisplay:
 def _three_digits(value: float) -> str:
     """Write a number with three digits, zeros at the end too."""
     return f"{value:#.3g}".rstrip(".")
+
+
+def _seconds(value: float) -> str:
+    """Write a time with two digits, or in whole seconds."""
+    return f"{value:.0f} s" if value >= 10 else f"{value:.2g} s"
 
 
 def _is_grid(candidates: Candidates) -> bool:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sklearnish.data import is_missing
 from sklearnish.plotting import _axes
 
 if TYPE_CHECKING:
@@ -36,13 +35,13 @@ def draw(
     width, height = _axes.size_of(ax)
     size = max(_SMALLEST, min(_LARGEST, 72 * height / (_LINE * (len(frame) + 1))))
     room = 72 * width / (_CHARACTER * size)
-    columns = [(str(name), [_cell(value) for value in frame[name]]) for name in frame]
+    columns = [(str(name), _cells(column)) for name, column in frame.items()]
     last = [] if labels is None else [(label_name, [*labels])]
     columns = [*_that_fit(columns, room - sum(map(_wide, last))), *last]
     names, cells = zip(*columns, strict=True)
     table = ax.table(
-        cellText=[[_axes.told(cell, _WIDEST) for cell in row] for row in zip(*cells, strict=True)],
-        colLabels=[_axes.told(name, _WIDEST) for name in names],
+        cellText=[[_axes.cut(cell, _WIDEST) for cell in row] for row in zip(*cells, strict=True)],
+        colLabels=[_axes.cut(name, _WIDEST) for name in names],
         colWidths=[_wide(column) / room for column in columns],
         cellLoc="right",
         loc="upper left",
@@ -55,7 +54,7 @@ def draw(
         cell.set(height=_LINE * size / 72 / height, linewidth=0.5, edgecolor=ink)
         is_label = labels is not None and column == len(columns) - 1
         weight = "bold" if row == 0 else "normal"
-        cell.set_text_props(color=_axes.COLORS[0] if is_label else ink, weight=weight)
+        cell.set_text_props(color=_axes.COLORS[1] if is_label else ink, weight=weight)
         cell.get_text().set_parse_math(False)
     return table
 
@@ -76,8 +75,14 @@ def _wide(column: Column) -> int:
     return min(_WIDEST, max(map(len, [name, *cells]))) + _PADDING
 
 
-def _cell(value: Any) -> str:
-    """Write a value; a missing one as nothing."""
+def _cells(column: "pd.Series[Any]") -> list[str]:
+    """Write the values of a column, each in one line; a missing one as nothing."""
+    pairs = zip(column, column.isna(), strict=True)
+    return ["" if missing else _written(value) for value, missing in pairs]
+
+
+def _written(value: Any) -> str:
+    """Write a value in one line."""
     if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else f"{value:.4g}"
-    return "" if is_missing(value) else str(value)
+        return f"{value:.4g}"
+    return " ".join(str(value).split())

@@ -167,6 +167,22 @@ def test_of_many_columns_only_those_shown_are_read(tmp_path):
     assert "c36" in repr(ds)
 
 
+def test_of_many_columns_without_names_the_numbers_are_shown():
+    ds = as_dataset(np.arange(40_000.0).reshape(2, 20_000), y=[7, 8])
+    assert repr(ds).split()[:11] == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "...",
+        *map(str, range(19_996, 20_000)),
+        "target",
+    ]
+    assert "39999.0" in repr(ds[:, ::-1][:, ::-1])
+    assert repr(ds.map(lambda x: x)).split()[:6] == ["0", "1", "2", "3", "4", "..."]
+
+
 class Counted(torch.utils.data.Dataset):
     def __init__(self, fails=False):
         self.read, self.fails = [], fails

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,6 +52,22 @@ def test_categories_have_at_most_ten_ticks(n, ticks):
     assert ax.get_xticklabels()[1].get_text() in values
 
 
+@pytest.mark.parametrize("values", [["a", "b", "c"], ["a rather long name"] * 3])
+def test_labels_do_not_touch_each_other(values):
+    figure, ax = plt.subplots(figsize=(4, 3), layout="constrained")
+    ax.set(xlim=(-0.5, 2.5), ylabel="y")
+    _axes.set_ticks(ax, "x", np.arange(3), values, "category")
+    figure.canvas.draw()
+    labels = ax.get_xticklabels()
+    assert [text.get_text() for text in labels] == values
+    boxes = [text.get_window_extent() for text in labels]
+    turned = labels[0].get_rotation() > 0
+    assert turned == (len(values[0]) > 1)
+    assert turned or not any(a.overlaps(b) for a, b in pairwise(boxes))
+    assert boxes[0].x0 >= 0
+    assert boxes[0].y0 >= 0
+
+
 def test_ticks_of_a_logarithmic_axis_are_the_values():
     _, ax = plt.subplots()
     _axes.set_ticks(ax, "y", np.array([32.0, 64.0]), [32, 64], "log")
@@ -70,7 +88,13 @@ def test_ticks_of_a_logarithmic_axis_are_the_values():
 )
 def test_values_are_told_shortly(value, text):
     assert _axes.told(value) == text
-    assert _axes.told("a" * 50, 10) == "a" * 9 + "…"
+
+
+def test_what_is_long_keeps_its_ends_or_its_beginning():
+    assert _axes.told({"hidden": [64] * 5}) == "{'hidden':… 64, 64]}"
+    assert _axes.told({"hidden": [64, 64, 64]}) != _axes.told({"hidden": [64, 64, 8]})
+    assert _axes.cut("abcdef", 4) == "abc…"
+    assert _axes.cut("abcd", 4) == "abcd"
 
 
 def test_colours_differ():

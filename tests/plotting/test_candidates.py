@@ -26,6 +26,12 @@ def test_numbers_are_in_order_and_others_as_they_came():
     assert found.best == 1
 
 
+def test_of_equal_scores_the_first_candidate_is_the_best_as_in_the_search():
+    found = Candidates.of(results([0.5, 0.9, 0.9], a=[1, 3, 2]), None, "score")
+    assert found.table[0].tolist() == [0, 1, 2]
+    assert found.best == 2
+
+
 def test_of_other_parameters_the_best_counts():
     grid = results([0.1, 0.5, 0.4, np.nan], a=[1, 1, 2, 2], b=[1, 2, 1, 2])
     found = Candidates.of(grid, "a", "score")

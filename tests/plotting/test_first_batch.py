@@ -96,7 +96,8 @@ def test_a_table_that_is_augmented():
 
 
 def test_what_cannot_be_shown():
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        first_batch(sn.as_dataset(IMAGES), 0)
+    for n_rows in (0, 2.5, "8"):
+        with pytest.raises(ValueError, match=f"at least 1, got {n_rows!r}"):
+            first_batch(sn.as_dataset(IMAGES), n_rows)
     with pytest.raises(ValueError, match="dicts of tensors"):
         first_batch(sn.as_dataset({"a": np.zeros(9), "b": np.zeros((9, 2))}), 2)

@@ -82,6 +82,11 @@ def test_losses_of_several_decades_are_on_a_logarithmic_axis():
     assert Display(histories={"": falling[:3]}).plot().ax_.get_yscale() == "linear"
 
 
+def test_a_loss_that_is_nan_is_no_line():
+    display = Display(histories={"": [{"train_loss": float("nan")}]}).plot()
+    assert display.lines_ == []
+
+
 def test_axes_can_be_given(stopped):
     figure, axes = plt.subplots(1, 2)
     display = Display.from_estimator(stopped, ax=axes)

@@ -33,6 +33,12 @@ def test_values_and_gaps():
     ]
 
 
+def test_a_value_is_one_line():
+    frame = pd.DataFrame({"v": [np.arange(2), None], "t": ["two\nlines", "x"]})
+    _, ax = plt.subplots(figsize=(12, 4))
+    assert cells(_table.draw(ax, frame, None, ""))[1:] == [["[0 1]", "two lines"], ["", "x"]]
+
+
 def test_columns_without_room_are_counted():
     frame = pd.DataFrame(np.zeros((2, 60)), columns=[f"column{i}" for i in range(60)])
     _, ax = plt.subplots(figsize=(6, 3))
