@@ -17,6 +17,7 @@ from sklearnish.data import (
 )
 from sklearnish.estimators import (
     ImageClassifier,
+    Incremental,
     MLPClassifier,
     MLPRegressor,
     TabularClassifier,
@@ -35,6 +36,7 @@ __all__ = [
     "Dataset",
     "DatasetChangedError",
     "ImageClassifier",
+    "Incremental",
     "MLPClassifier",
     "MLPRegressor",
     "TabularClassifier",

@@ -31,7 +31,15 @@ from sklearnish.data._sources.arrays import detached, mixed_as_objects
 from sklearnish.data._system.bar import with_own_lock
 from sklearnish.data._system.devices import is_available, resolve_device
 from sklearnish.data._system.locks import one_maker
-from sklearnish.data._tensors.batch import Batch, Features, each, narrow, tensors_of, to_device
+from sklearnish.data._tensors.batch import (
+    Batch,
+    Features,
+    concat,
+    each,
+    narrow,
+    tensors_of,
+    to_device,
+)
 from sklearnish.data._views.attached import with_codes
 from sklearnish.data._views.columns import check_no_name, check_numeric
 from sklearnish.data._views.gather import pieces
@@ -67,6 +75,7 @@ __all__ = [
     "check_no_name",
     "check_numeric",
     "check_rows_alone",
+    "concat",
     "detached",
     "device_generator",
     "each",

@@ -233,6 +233,11 @@ class Dataset(FeatureView):
         promised = self.transforms and self._inputs.asked == torch.float64
         return self if promised else self.with_dtype(dtype)
 
+    def _as_arrays_are(self) -> Self:
+        """Deliver the type that ``np.asarray`` has, which holds what is stored."""
+        wide = None if self.transforms or self._inputs.asked else self._as_stored()._inputs.asked
+        return self if wide is None else self.with_dtype(wide)
+
     def _warn_of_rounding(self, cure: str) -> None:
         """Warn of what float32 loses, unless it was asked for."""
         if self._inputs.asked is None:

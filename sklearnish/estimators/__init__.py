@@ -6,6 +6,7 @@ from sklearnish.estimators._fitting.fit_task import learned_by
 from sklearnish.estimators._fitting.module import input_dtype, module_of
 from sklearnish.estimators._fitting.rows import STEP
 from sklearnish.estimators._image_classifier import ImageClassifier
+from sklearnish.estimators._incremental import Incremental
 from sklearnish.estimators._mlp_classifier import MLPClassifier
 from sklearnish.estimators._mlp_regressor import MLPRegressor
 from sklearnish.estimators._predicting.any_model import predict_to
@@ -17,6 +18,7 @@ from sklearnish.estimators._transformer import TorchTransformer
 __all__ = [
     "STEP",
     "ImageClassifier",
+    "Incremental",
     "MLPClassifier",
     "MLPRegressor",
     "TabularClassifier",

@@ -153,8 +153,8 @@ class DescentParameters:
 
 
 @parameterized
-class LoadingParameters:
-    """Which rows, when, and how they are read."""
+class ReadingParameters:
+    """Which rows, when, and who reads them."""
 
     sampler: Any = parameter(
         default="shuffle",
@@ -164,17 +164,35 @@ class LoadingParameters:
         weighted again in the loss. A callable is given the Dataset being fitted, with the targets
         passed to `fit`, and returns row indices or a torch ``Sampler``.""",
     )
-    augment: Any = parameter(
-        default=None,
-        kind="callable, sequence of callables or None",
-        allowed=[None, callable, PerBatch, list, tuple],
-        doc="Random transforms of each row in training; ``per_batch(f)`` transforms whole batches.",
-    )
     shuffle_memory: int | str = parameter(
         default="256MB",
         kind="str or int",
         allowed=[str, POSITIVE_INT],
         doc="Memory for shuffling files.",
+    )
+    num_workers: int | str = parameter(
+        default="auto",
+        kind='int or "auto"',
+        allowed=[AUTO, Interval(Integral, 0, None, closed="left")],
+        in_fingerprint=False,
+        doc="Worker processes that read rows; 0 reads them in this process, between steps.",
+    )
+    worker_timeout: float = parameter(
+        default=300,
+        in_fingerprint=False,
+        doc="Seconds to wait for a worker process.",
+    )
+
+
+@parameterized
+class LoadingParameters(ReadingParameters):
+    """What is done to rows on the way to the module, and in which pieces they are predicted."""
+
+    augment: Any = parameter(
+        default=None,
+        kind="callable, sequence of callables or None",
+        allowed=[None, callable, PerBatch, list, tuple],
+        doc="Random transforms of each row in training; ``per_batch(f)`` transforms whole batches.",
     )
     on_bad_rows: str = parameter(
         default="raise",
@@ -184,13 +202,6 @@ class LoadingParameters:
         groups of Parquet that cannot be read), NaN or infinite. "skip" finds them in an additional
         pass over the data, skips them, warns, and lists them in `pipeline_report_`. Bad targets,
         and bad rows in prediction, always raise an error.""",
-    )
-    num_workers: int | str = parameter(
-        default="auto",
-        kind='int or "auto"',
-        allowed=[AUTO, Interval(Integral, 0, None, closed="left")],
-        in_fingerprint=False,
-        doc="Worker processes that read rows; 0 reads them in this process, between steps.",
     )
     pin_memory: bool | str = parameter(
         default="auto",
@@ -204,11 +215,6 @@ class LoadingParameters:
         in_fingerprint=False,
         doc="""Number of torch threads during `fit`, restored afterwards; "auto" leaves one core
         free for reading unless the rows are in memory.""",
-    )
-    worker_timeout: float = parameter(
-        default=300,
-        in_fingerprint=False,
-        doc="Seconds to wait for a worker process.",
     )
     predict_batch_size: int | str = parameter(
         default="auto",

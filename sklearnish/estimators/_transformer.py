@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sklearnish.data import Batch, Dataset, as_dataset
 from sklearnish.estimators._base import Array, TorchEstimator
 from sklearnish.estimators._constructor import POSITIVE_INT, parameter, parameterized
-from sklearnish.estimators._fitting.module import input_dtype
+from sklearnish.estimators._fitting.module import check_reconstruction_loss, input_dtype
 from sklearnish.estimators._predicting.codes import RowLosses, decoded, function_of
 from sklearnish.modules import Autoencoder
 from sklearnish.preprocessing import FrameOutputMixin
@@ -220,6 +220,7 @@ class TorchTransformer(
 
     def _check_outputs(self, module: nn.Module, rows: Batch, outputs: Tensor) -> None:
         """Refuse outputs that are no rows; try what transforms, and keep the shape of a code."""
+        check_reconstruction_loss(self.criterion, standardized=hasattr(module, "standardize"))
         shaped = outputs.flatten(1) if outputs.shape == getattr(rows.X, "shape", None) else outputs
         check_shape(module, shaped, len(rows), self._n_outputs(), self._describe_outputs())
         method = self._method_of(module)

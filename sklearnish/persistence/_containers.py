@@ -201,6 +201,7 @@ def check_attributes(value: Any) -> None:
     if not kind.__module__.startswith(("sklearn.", "sklearnish.")):
         return
     for name in getattr(value, "__dict__", {}):
+        plain = name in getattr(kind, "_parameters", ())  # whose defaults the class holds
         taken = hasattr(kind, str(name)) and not isinstance(getattr(kind, name), int | float)
-        if not isinstance(name, str) or name.startswith("__") or taken:  # but switches
+        if not isinstance(name, str) or name.startswith("__") or (taken and not plain):
             raise ValueError(f"it sets {name!r} of a {kind.__name__}, which sn.save never does.")

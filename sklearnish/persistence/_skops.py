@@ -173,7 +173,7 @@ def _base() -> frozenset[str]:
     """Name what searches, calibration and pipelines consist of, beside public estimators."""
     scorers = metrics._scorer
     kinds = [
-        *(*names.STAND_INS, *names.TRANSFORMERS, Bunch, np.dtype, np.ma.MaskedArray),
+        *(*names.STAND_INS, *names.AROUND_SKLEARN, Bunch, np.dtype, np.ma.MaskedArray),
         compose.make_column_selector,
         *(scorers._Scorer, scorers._PassthroughScorer, scorers._MultimetricScorer),
         *(scorers._CurveScorer, calibration._CalibratedClassifier),

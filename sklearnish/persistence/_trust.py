@@ -40,7 +40,7 @@ ESTIMATORS = tuple(
 )
 TABLES = (TableEncoder, TableLayout, *get_args(Column))
 INSTANCES = (EpochTimes, PerBatch, PipelineReport, *TABLES)
-TRANSFORMERS = (Streamed, *TABLES)
+AROUND_SKLEARN = (estimators.Incremental, Streamed, *TABLES)
 MODULES = (
     *(MLP, PlainMLP, Autoencoder, EnsembleLinear, ImageCNN, ImageModule, TableModule),
     *(BinaryLogLoss, HalfPoissonDeviance, HalfSquaredError, LogLoss, QuantileLoss),

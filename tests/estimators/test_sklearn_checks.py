@@ -1,11 +1,15 @@
 """scikit-learn's own checks, over both estimators."""
 
 import pytest
+from sklearn.decomposition import IncrementalPCA
+from sklearn.linear_model import SGDClassifier, SGDRegressor
+from sklearn.naive_bayes import GaussianNB
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearnish import (
     ImageClassifier,
+    Incremental,
     MLPClassifier,
     MLPRegressor,
     TabularClassifier,
@@ -128,3 +132,39 @@ def test_transformer_in_float32(estimator, check):
 def test_images(name):
     """Those checks that feed no rows: scikit-learn leaves out others where rows are no vectors."""
     getattr(estimator_checks, name)("ImageClassifier", ImageClassifier())
+
+
+def in_parts(estimator, epochs=1):
+    return Incremental(estimator, max_epochs=epochs, sampler="sequential", num_workers=0)
+
+
+def failures_in_parts(model):
+    """What scikit-learn excuses in its own SGD estimators, and weights where there are none."""
+    name = "check_sample_weight"
+    equal = [f"{name}_equivalence_on_{kind}_data" for kind in ("dense", "sparse")]
+    kinds = ("pandas_series", "not_an_array", "list", "shape", "not_overwritten")
+    of_any = [f"{name}s_{kind}" for kind in kinds]
+    if isinstance(model.estimator, IncrementalPCA):
+        return dict.fromkeys([*equal, *of_any], "takes no weights, and says so")
+    descends = isinstance(model.estimator, SGDClassifier | SGDRegressor)
+    return dict.fromkeys(equal * descends, "a repeated row is another step")
+
+
+@parametrize_with_checks(
+    [in_parts(SGDClassifier(random_state=0), 5)], expected_failed_checks=failures_in_parts
+)
+def test_learning_in_parts(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [
+        in_parts(SGDRegressor(random_state=0), 20),
+        in_parts(IncrementalPCA()),
+        in_parts(GaussianNB()),
+    ],
+    expected_failed_checks=failures_in_parts,
+)
+def test_others_learning_in_parts(estimator, check):
+    check(estimator)

@@ -153,12 +153,22 @@ def test_what_cannot_be_used_is_refused_before_training():
         cheap(transform_method="code").fit(X)
     with pytest.raises(ValueError, match="a reconstruction of the 6 values"):
         cheap(module=nn.Linear(6, 2), module_params=None).fit(X)
+    for loss, told in ((nn.BCEWithLogitsLoss, "from 0 to 1"), (nn.NLLLoss, "a loss of classes")):
+        with pytest.raises(ValueError, match=told):
+            cheap(criterion=loss).fit(X)
     with pytest.raises(ValueError, match='sampler="balanced"'):
         cheap(sampler="balanced").fit(X)
     with pytest.raises(ValueError, match="reconstructs one array"):
         cheap().fit({"a": X, "b": X})
     with pytest.raises(ValueError, match=r"wanted \(n_rows, 2\)"):
         cheap().fit(X).inverse_transform(X)
+
+
+def test_rows_of_zeros_and_ones_with_a_loss_of_their_own():
+    X = (rows() > 5).astype(np.float32)
+    module = nn.Sequential(nn.Linear(6, 3), nn.Linear(3, 6))
+    found = cheap(module=module, module_params=None, criterion=nn.BCEWithLogitsLoss).fit(X)
+    assert -1 < found.score(X) < 0
 
 
 def test_early_stopping_on_rows_that_are_held_out_or_given():

@@ -97,7 +97,7 @@ def _loader(
         epochs=epochs - done,
         first_epoch=len(net.history) + done,
         first_batch=checkpoints.batches,
-        sampler=_with_labels(
+        sampler=with_labels(
             estimator.sampler, lambda: data.with_target(estimator._from_codes(targets(data)))
         ),
         seed=estimator._seed,
@@ -155,7 +155,7 @@ def finish(estimator: Any, net: Net, report: PipelineReport) -> None:
         warnings.warn(estimator.pipeline_report_.left_out, UserWarning, stacklevel=5)
 
 
-def _with_labels(sampler: Any, labelled: Callable[[], Dataset]) -> Any:
+def with_labels(sampler: Any, labelled: Callable[[], Dataset]) -> Any:
     """Show a callable the user's labels, rather than what the criterion takes."""
     if not callable(sampler):
         return sampler

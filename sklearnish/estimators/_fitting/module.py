@@ -82,6 +82,24 @@ def check_classification_loss(criterion: Any) -> None:
         )
 
 
+def check_reconstruction_loss(criterion: Any, *, standardized: bool) -> None:
+    """Refuse torch's losses of classes, and those of probabilities where rows are standardised."""
+    kind = _kind(criterion)
+    of_shares = kind in (nn.BCELoss, nn.BCEWithLogitsLoss)
+    if of_shares and standardized:
+        raise ValueError(
+            f"criterion={kind.__name__} compares values from 0 to 1, but this module reconstructs "
+            "standardised rows. Use nn.MSELoss (the default) or nn.L1Loss; or a module of your own "
+            "that has no method `standardize`."
+        )
+    if kind in _OF_CLASSES and not of_shares:
+        raise ValueError(
+            f"criterion={kind.__name__} is a loss of classes, but rows are compared with rows. Use "
+            "nn.MSELoss (the default), nn.L1Loss, nn.HuberLoss or, for rows of values from 0 to 1, "
+            "nn.BCEWithLogitsLoss."
+        )
+
+
 def _kind(criterion: Any) -> type:
     """Return the class of a criterion; a subclass, whatever it does, is another one."""
     return criterion if isinstance(criterion, type) else type(criterion)

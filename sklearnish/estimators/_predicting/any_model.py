@@ -127,12 +127,23 @@ def _taker(model: Any, X: Any, dataset: Dataset) -> Take:
     return lambda rows: view[rows] if dicts else np.asarray(view[rows])
 
 
+def results(predict: Callable[[Any], Any], dataset: Dataset) -> Iterator[Piece]:
+    """Predict for the features of some rows at a time, as arrays."""
+    view = dataset.without_target()
+    return _results(predict, lambda rows: np.asarray(view[rows]), view)
+
+
 def _results(predict: Callable[[Any], Any], take: Take, dataset: Dataset) -> Iterator[Piece]:
-    """Predict for some rows at a time; each block of a file is read once."""
+    """Predict for some rows at a time."""
+    for rows, n_rows in parts(dataset):
+        yield rows, _as_array(predict(take(rows)), n_rows)
+
+
+def parts(dataset: Dataset) -> Iterator[tuple[slice | IntArray, int]]:
+    """Cut the rows into parts that fit into memory, so that each block of a file is read once."""
     order = storage_order(dataset)
     for start, stop in _spans(dataset, order):
-        rows = slice(start, stop) if order is None else order[start:stop]
-        yield rows, _as_array(predict(take(rows)), stop - start)
+        yield slice(start, stop) if order is None else order[start:stop], stop - start
 
 
 def _spans(dataset: Dataset, order: IntArray | None) -> Iterator[tuple[int, int]]:
