@@ -239,11 +239,14 @@ class ValidationParameters:
         doc="""Share of rows to hold out (for a classifier, of each class); not used if `fit` is
         given `X_val`.""",
     )
-    monitor: str = parameter(
+    monitor: Any = parameter(
         default="loss",
-        kind="str",
-        allowed=[str],
-        doc='"loss", or the name of a scikit-learn scorer, such as "roc_auc" or "r2".',
+        kind="str or callable",
+        allowed=[str, callable],
+        doc="""What is watched on held-out rows: "loss"; the name of a scikit-learn scorer, such as
+        "roc_auc" or "r2"; a scorer of ``sklearn.metrics.make_scorer``; or a function
+        ``f(y_true, y_pred)`` that returns a number, of which more is better. `history_` has it as
+        ``valid_<name>``.""",
     )
     patience: int | str = parameter(
         default=10,

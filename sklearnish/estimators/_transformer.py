@@ -63,6 +63,8 @@ class TorchTransformer(
       gives what ``forward`` returns; `transform_method` names another method.
     - ``decode(codes)`` makes rows of codes, for `inverse_transform`, which is there if it is.
 
+    With `augment`, it is the augmented rows that are reconstructed.
+
     On a CPU rows are transformed in blocks of 64, the last one filled up. So a row has the same
     code in memory, in files and in worker processes: bit for bit with the default module in
     float32, and but for the last bit with layers whose width is no multiple of 4, which the matrix
@@ -276,7 +278,8 @@ class TorchTransformer(
         ndarray of shape (n_rows, n_features_out), DataFrame or Dataset
             Codes, in the precision of the module; a DataFrame after
             ``set_output(transform="pandas")``. Of a Dataset or torch Dataset a Dataset, whose rows
-            are transformed on the CPU whenever they are read, with target and weights as before.
+            are transformed on the CPU whenever they are read, with target and weights as before;
+            `Streamed` and ``map_frames`` may come before it, not after.
         """
         check_is_fitted(self)
         if isinstance(X, Dataset | torch.utils.data.Dataset):

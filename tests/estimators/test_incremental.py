@@ -127,6 +127,7 @@ def test_clusters(parquet):
     found = means.fit(parquet)
     assert is_clusterer(found)
     assert set(found.predict(parquet)) == {0, 1, 2}
+    np.testing.assert_array_equal(clone(means).fit_predict(parquet), found.predict(parquet))
     assert found.transform(parquet).shape == (300, 3)
     assert found.score(parquet) == pytest.approx(found.estimator_.score(X))
 

@@ -54,7 +54,7 @@ REFUSED = {
     "predict_batch_size": [0, "all", None],
     "early_stopping": ["auto", 2],
     "validation_fraction": [0.0, 1.0, None],
-    "monitor": [None, len],
+    "monitor": [None, 3],
     "patience": [0, 1.5],
     "tol": [-1e-9, None],
     "isolate": ["auto", 2],

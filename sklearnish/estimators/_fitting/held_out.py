@@ -1,18 +1,12 @@
 """The rows on which every epoch is evaluated: passed or held out, read once, and scored."""
 
-import difflib
-import inspect
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils import get_tags
-from sklearn.utils.metaestimators import available_if
-from torch import Tensor
 
 from sklearnish.data import (
     Batch,
@@ -24,6 +18,7 @@ from sklearnish.data import (
     with_codes,
 )
 from sklearnish.estimators._fitting.labels import targets
+from sklearnish.estimators._fitting.monitor import check_monitor, make_score, name_of
 from sklearnish.estimators._fitting.rows import weighed
 from sklearnish.estimators._fitting.sizes import batch_rows
 from sklearnish.training import EarlyStopping, Net
@@ -46,7 +41,7 @@ def check_validation(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: 
             "X_val has no targets: y_val is None. Pass both, fit(X, y, X_val=X_val, y_val=y_val), "
             "or as X_val a Dataset that has a target."
         )
-    _check_monitor(estimator.monitor)
+    check_monitor(estimator.monitor)
     name = estimator._called.get("validation_fraction", "validation_fraction")
     default = getattr(type(estimator), name)
     fraction = estimator.validation_fraction
@@ -58,22 +53,6 @@ def check_validation(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: 
             f"hold that share of the rows out, {cure}.",
             UserWarning,
             stacklevel=4,
-        )
-
-
-def _check_monitor(monitor: str) -> None:
-    """Refuse what is neither the loss nor a scorer, also where nothing is monitored yet."""
-    if monitor == "loss":
-        return
-    from sklearn.metrics import get_scorer_names
-
-    if monitor not in (names := get_scorer_names()):
-        told = ', the loss on the validation rows (history_ has it as "valid_loss")'
-        close = difflib.get_close_matches(monitor, names, 1)
-        raise ValueError(
-            f'monitor={monitor!r} is neither "loss"{told * ("loss" in monitor)} nor the name of a '
-            f"scorer of scikit-learn{f', such as {close[0]!r}' if close else ''}. "
-            "sklearn.metrics.get_scorer_names() lists them."
         )
 
 
@@ -114,15 +93,16 @@ def validation_options(estimator: Any, valid: Dataset, net: Net) -> dict[str, An
     size = batch_rows(valid.row_nbytes, estimator.predict_batch_size)
     to_loss = with_codes(valid, estimator._to_loss(targets(valid)))
     options: dict[str, Any] = {"valid": _validation_rows(to_loss, size, torch.device(net.device))}
-    loss = estimator.monitor == "loss"
+    monitor = estimator.monitor
+    loss = isinstance(monitor, str) and monitor == "loss"
     if not loss:
         y = estimator._from_codes(targets(valid))
-        options["score"] = make_score(estimator, estimator.monitor, y, weight)
+        options["score"] = make_score(estimator, monitor, y, weight)
     if estimator.early_stopping:
         options["stopping"] = EarlyStopping(
             patience=estimator._patience(), tol=estimator.tol, greater_is_better=not loss
         )
-        options["monitor"] = f"valid_{estimator.monitor}"
+        options["monitor"] = f"valid_{name_of(monitor)}"
     return options
 
 
@@ -131,78 +111,3 @@ def _validation_rows(dataset: Dataset, size: int, device: torch.device) -> list[
     whole = to_device(read_finite(dataset, np.arange(len(dataset))), device)
     starts = range(0, len(dataset), size)
     return [narrow(whole, start, min(start + size, len(dataset))) for start in starts]
-
-
-class Outputs(BaseEstimator):
-    """Stands for an estimator before a scorer: its X is what the module has put out."""
-
-    def __init__(self, estimator: Any) -> None:
-        self.estimator = estimator
-
-    def fit(self, X: Any, y: Any) -> "Outputs":
-        """Do nothing: scorers ask that it exists."""
-        return self
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def __sklearn_tags__(self) -> Any:
-        return self.estimator.__sklearn_tags__()
-
-    @property
-    def classes_(self) -> Any:
-        """Classes of the estimator."""
-        return self.estimator.classes_
-
-    def predict(self, outputs: Tensor) -> Any:
-        """Decide."""
-        return self.estimator._predict_of(outputs)
-
-    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
-    def predict_proba(self, outputs: Tensor) -> Any:
-        """Turn outputs into probabilities."""
-        return self.estimator._predict_proba_of(outputs)
-
-    @available_if(lambda self: hasattr(self.estimator, "decision_function"))
-    def decision_function(self, outputs: Tensor) -> Any:
-        """Turn outputs into decisions."""
-        return self.estimator._decision_function_of(outputs)
-
-
-def make_score(
-    estimator: Any, monitor: str, y: Any, weight: Any
-) -> Callable[[Tensor], dict[str, float]]:
-    """Build the function that scores a whole epoch's outputs for the validation rows."""
-    from sklearn.metrics import get_scorer
-
-    scorer = get_scorer(monitor)
-    metrics = scorer._score_func.__module__  # refused now, not after an epoch
-    text = "regression" in metrics and y.dtype.kind in "OUS"
-    if text or ("classification" in metrics and is_regressor(estimator)):
-        raise _not_scored(estimator, monitor, y)
-    extra = {} if weight is None else {"sample_weight": weight}
-    if extra and "sample_weight" not in inspect.signature(scorer._score_func).parameters:
-        raise ValueError(
-            f"monitor={monitor!r} takes no sample_weight, but the validation rows have weights; "
-            "choose another monitor, or fit without sample_weight."
-        )
-
-    def score(outputs: Tensor) -> dict[str, float]:
-        try:
-            value = float(scorer(Outputs(estimator), outputs.cpu(), y, **extra))
-        except (AttributeError, TypeError, ValueError) as error:
-            raise _not_scored(estimator, monitor, y, f" ({error})") from error
-        return {f"valid_{monitor}": value}
-
-    return score
-
-
-def _not_scored(estimator: Any, monitor: str, y: Array, why: str = "") -> ValueError:
-    """Make the error for a monitor that is none for these targets."""
-    kind = "a regressor" if is_regressor(estimator) else "a classifier"
-    good = '"r2", "neg_mean_squared_error"' if is_regressor(estimator) else '"accuracy", "f1_macro"'
-    return ValueError(
-        f"monitor={monitor!r} cannot score predictions of {kind} against targets of type "
-        f'{y.dtype} and shape {y.shape}{why}. Use monitor="loss", {good} or another scorer of '
-        f"{kind}."
-    )

@@ -145,6 +145,28 @@ class DelegateMixin(FrameOutputMixin):
             return float(sum(map(self.estimator_.score, parts)))
         return float(self.estimator_.score(np.asarray(dataset)))
 
+    @available_if(_has("fit_predict"))
+    def fit_predict(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Array:
+        """Fit, and predict for the same rows.
+
+        Parameters
+        ----------
+        X : like X of fit
+            Rows.
+        y : like y of fit, default=None
+            Targets, if there are any.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            As of `predict`.
+        """
+        fitted: Any = self
+        labels: Array = fitted.fit(X, y, sample_weight=sample_weight).predict(X)
+        return labels
+
     @available_if(_has("transform"))
     def transform(self, X: Any) -> Any:
         """Transform rows.
