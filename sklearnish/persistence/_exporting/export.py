@@ -78,8 +78,9 @@ def export(estimator: Any, path: Any) -> None:
     Free text cannot be exported.
 
     What else is to be known is JSON, in an ONNX file under these names in its metadata, in a
-    ``.pt2`` file in the extra file ``sklearnish.json``: "estimator" (its class), "classes",
-    "feature_names", "inputs" (type, kind, and levels of each), "result", "sklearnish" (version).
+    ``.pt2`` file in the extra file ``sklearnish.json``: "estimator" (its class), "method" (whose
+    result it is), "result" (its name), "classes", "feature_names", "inputs" (type, kind and levels
+    of each), and "sklearnish" (the version).
 
     Examples
     --------

@@ -19,8 +19,8 @@ from sklearnish.persistence._exporting.network import (
 _OPERATORS = "ai.onnx.ml"
 """Where the operator lies that looks text up."""
 
-_ELEMENTS = {"float32": "FLOAT", "float64": "DOUBLE", "int64": "INT64", "int32": "INT32"}
-_ELEMENTS |= {"uint8": "UINT8", "bool": "BOOL", "int16": "INT16", "int8": "INT8"}
+_MOST_BYTES = 2**31 - 2**22
+"""Of weights: a message of protobuf holds 2 GiB, with room for the operations."""
 
 
 def check_installed() -> None:
@@ -48,8 +48,9 @@ def onnx_bytes(network: Network, about: Mapping[str, Any]) -> bytes:
     Raises
     ------
     ValueError
-        If torch has no ONNX for the module, or the file would be larger than it may be.
+        If torch has no ONNX for the module, or a file of ONNX cannot hold it.
     """
+    _check_possible(network)
     program = traced(network)
     names = [f"sklearnish input {i}" for i in range(len(network.inputs))]
     with quiet():
@@ -59,54 +60,62 @@ def onnx_bytes(network: Network, about: Mapping[str, Any]) -> bytes:
             )
         except Exception as error:
             raise not_exported(network, error.__cause__ or error) from error
-        assert made is not None
-        try:
-            model = made.model_proto
-            _name_ends(model, network.inputs, about["result"])
-            for key, value in about.items():
-                model.metadata_props.add(key=key, value=json.dumps(value))
-            data: bytes = model.SerializeToString()
-        except ValueError as error:
-            raise ValueError(
-                f"The file cannot be written: {error}. An .onnx file holds at most 2 GB; a .pt2 "
-                "file may hold more."
-            ) from error
+    assert made is not None
+    model = made.model_proto
+    _name_ends(model, network.inputs, about["result"])
+    for key, value in about.items():
+        model.metadata_props.add(key=key, value=json.dumps(value))
+    data: bytes = model.SerializeToString()
     return data
+
+
+def _check_possible(network: Network) -> None:
+    """Refuse what is too large for one file, and columns without a name."""
+    n_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
+    if n_bytes > _MOST_BYTES:
+        raise ValueError(
+            f"The weights take {n_bytes / 1e9:.1f} GB, and an .onnx file holds at most 2 GB. "
+            "Write a .pt2 file."
+        )
+    if not all(one.name for one in network.inputs):
+        raise ValueError("A column has an empty name, which no input of ONNX has; rename it.")
 
 
 def _name_ends(model: Any, inputs: list[AnyInput], result: str) -> None:
     """Give inputs and output the names that users know, which no value in between may have."""
     from onnx import TensorProto, checker, compose, helper
 
-    graph = model.graph
-    prefix = "network/"
+    graph, prefix = model.graph, "network/"
     while any(one.name.startswith(prefix) for one in inputs):
         prefix += "/"
+    while result in {one.name for one in inputs}:
+        result += "_"
     compose.add_prefix_graph(graph, prefix, inplace=True)
-    inner = [value.name for value in graph.input]
-    nodes = [_entry(one, name) for one, name in zip(inputs, inner, strict=True)]
+    pairs = list(zip(inputs, graph.input, strict=True))
+    before = [_entry(one, inner.name) for one, inner in pairs]
+    types = [TensorProto.STRING if is_text(one) else _type(inner) for one, inner in pairs]
     makes = helper.make_tensor_value_info
-    ends = [
-        makes(
-            one.name,
-            getattr(TensorProto, "STRING" if is_text(one) else _ELEMENTS[one.dtype]),
-            ["n", *one.shape],
-        )
-        for one in inputs
+    given = [
+        makes(one.name, of_values, ["n", *one.shape])
+        for one, of_values in zip(inputs, types, strict=True)
     ]
     (output,) = graph.output
     shape = [dim.dim_value for dim in output.type.tensor_type.shape.dim[1:]]
-    while result in {one.name for one in inputs}:
-        result += "_"
-    nodes_after = [helper.make_node("Identity", [output.name], [result], name=f"{prefix}result")]
-    last = makes(result, output.type.tensor_type.elem_type, ["n", *shape])
-    between = [*nodes, *graph.node, *nodes_after]
-    for field, values in (("node", between), ("input", ends), ("output", [last])):
+    after = helper.make_node("Identity", [output.name], [result], name=f"{prefix}result")
+    made = makes(result, _type(output), ["n", *shape])
+    nodes = [*before, *graph.node, after]
+    for field, values in (("node", nodes), ("input", given), ("output", [made])):
         graph.ClearField(field)
         getattr(graph, field).extend(values)
     if any(map(is_text, inputs)):
         model.opset_import.append(helper.make_opsetid(_OPERATORS, 3))
     checker.check_model(model)
+
+
+def _type(value: Any) -> int:
+    """Return the number that ONNX has for the type of a value."""
+    number: int = value.type.tensor_type.elem_type
+    return number
 
 
 def _entry(one: AnyInput, name: str) -> Any:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.pipeline import Pipeline
@@ -13,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from sklearnish.estimators import TorchEstimator
+from sklearnish.modules import MLP
 from sklearnish.preprocessing import Streamed, TableEncoder
 
 Array = npt.NDArray[Any]
@@ -71,12 +71,14 @@ def parts_of(model: Any) -> Parts:
         If it is not fitted.
     """
     model = getattr(model, "best_estimator_", model)
-    steps = list(_steps(model))
+    steps = list(_steps(model)) or [("", model)]
     _, estimator = steps.pop()
     if not isinstance(estimator, TorchEstimator) or not estimator._result:
+        is_class = isinstance(estimator, type)
+        told = f"the class {estimator.__name__}" if is_class else type(estimator).__name__
         raise TypeError(
             f"export takes a classifier or regressor of sklearnish, or a Pipeline that ends with "
-            f"one, got {type(estimator).__name__}."
+            f"one, got {told}."
         )
     check_is_fitted(estimator)
     encoder: TableEncoder | None = getattr(estimator, "encoder_", None)
@@ -146,13 +148,13 @@ _SCALERS: dict[type, Callable[[Any], Scaling]] = {
 }
 
 
-def center_of(parts: Parts) -> tuple[Any, Any]:
-    """Say around which values rows of numbers lie, and how far, if that is known; else 0 and 1."""
+def center_of(parts: Parts) -> tuple[Array, Array] | None:
+    """Say around which values rows of numbers lie, and how far; None if that is not known."""
     if parts.scalings:
         first = parts.scalings[0]
         return first.shift.numpy(), first.scale.numpy()
     module = parts.estimator.module_
-    known = [getattr(module, name, None) for name in ("mean", "scale")]
-    if all(isinstance(value, Tensor) for value in known):
-        return tuple(value.detach().cpu().double().numpy() for value in known)  # type: ignore
-    return np.zeros(1), np.ones(1)
+    if not isinstance(module, MLP):
+        return None
+    mean, scale = (values.detach().cpu().double().numpy() for values in (module.mean, module.scale))
+    return mean, scale

@@ -1,5 +1,6 @@
 """A file is tried before it gets its name: on rows made up for it, it must predict as the model."""
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -86,15 +87,16 @@ def _table(encoder: TableEncoder, columns: dict[str, Any]) -> pa.Table:
 
 
 def _array(one: Input, parts: Parts, rng: np.random.Generator) -> Array:
-    """Make values: like those of fit where it is known how they lie, else zeros and ones."""
+    """Make values: images, or numbers like those of fit, or zeros and ones, which may be codes."""
     shape = (_N_ROWS, *one.shape)
-    center, spread = center_of(parts)
-    if center.size == 1:
-        return rng.integers(0, 2, shape).astype(one.dtype)
-    values = center + spread * rng.standard_normal((_N_ROWS, center.size))
     if one.dtype == "uint8":
-        values = values.clip(0, 255)
-    return np.asarray(values.reshape(shape), one.dtype)
+        return rng.integers(0, 256, shape, dtype=np.uint8)
+    known = center_of(parts)
+    if known is None:
+        return rng.integers(0, 2, shape).astype(one.dtype)
+    center, spread = known
+    noise = rng.standard_normal((_N_ROWS, math.prod(one.shape)))
+    return np.asarray((center + spread * noise).reshape(shape), one.dtype)
 
 
 def _first(rows: Any) -> Any:

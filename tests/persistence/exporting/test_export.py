@@ -82,6 +82,10 @@ def pipeline(*steps):
 CASES = {
     "default": lambda: iris(),
     "default of images": lambda: images(),
+    "ready-made images": lambda: (
+        sn.ImageClassifier(**KEPT).fit(IMAGES, np.arange(60) % 3),
+        IMAGES,
+    ),
     "conv": lambda: images(module=Conv),
     "float images": lambda: (
         sn.TorchRegressor(Conv, **KEPT).fit(IMAGES / 7, IMAGES[:, 0, 0, 0]),

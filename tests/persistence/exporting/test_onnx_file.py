@@ -7,10 +7,12 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_iris
+from torch import nn
 
 import sklearnish as sn
-from sklearnish.persistence._exporting.network import Network
+from sklearnish.persistence._exporting.network import Input, Network
 from sklearnish.persistence._exporting.onnx_file import check_installed, onnx_bytes, onnx_runner
 from sklearnish.persistence._exporting.parts import parts_of
 
@@ -49,6 +51,27 @@ def test_columns_may_have_any_names_and_text_is_text():
         (found,) = session.run(None, {name: values[:n] for name, values in given.items()})
         np.testing.assert_allclose(found, tab.predict_proba(frame[:n]), rtol=1e-4)
     assert (onnx_runner(data)(given) == session.run(None, given)[0]).all()
+
+
+class Named(nn.Module):
+    """What is looked at before anything is traced: weights, and names of inputs."""
+
+    def __init__(self, n_bytes, *names):
+        super().__init__()
+        self.register_buffer("weights", torch.empty(n_bytes, dtype=torch.uint8, device="meta"))
+        self.inputs = [Input(name, "float32", ()) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("network", "fault"),
+    [
+        (Named(2**31, "X"), r"weights take 2\.1 GB.* Write a \.pt2 file"),
+        (Named(1, "a", ""), "A column has an empty name"),
+    ],
+)
+def test_what_no_file_of_onnx_can_hold_is_refused_at_once(network, fault):
+    with pytest.raises(ValueError, match=fault):
+        onnx_bytes(network, {})
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])

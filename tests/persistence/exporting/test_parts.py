@@ -83,6 +83,15 @@ def test_other_estimators_are_refused(model):
         parts_of(model.fit(X, y))
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [(None, "NoneType"), (sn.TorchClassifier, "the class TorchClassifier"), ("x", "str")],
+)
+def test_what_is_no_estimator_is_refused(given, told):
+    with pytest.raises(TypeError, match=f"got {told}"):
+        parts_of(given)
+
+
 def test_an_estimator_that_is_not_fitted_is_refused():
     new = sn.TorchClassifier()
     for model in (new, make_pipeline(StandardScaler(), new), make_pipeline(Streamed(PCA()), new)):
