@@ -105,7 +105,7 @@ class MLPMixin(MLPParameters):
         """Say in which numbers to compute: those that are given."""
         if resolve_device(self.device).type == "mps":  # has no float64
             return "float32"
-        if isinstance(X, torch.utils.data.Dataset):
+        if isinstance(X, Dataset | torch.utils.data.Dataset):
             return "float64" if rows.dtype == np.float64 else "float32"
         return "float32" if set(rows.dtypes.values()) == {"float32"} else "float64"
 

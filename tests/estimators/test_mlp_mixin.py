@@ -78,6 +78,13 @@ def test_whole_numbers_and_lists_are_float64_as_in_scikit_learn():
         assert sn.MLPClassifier(max_iter=1).fit(given, y).coefs_[0].dtype == np.float64
 
 
+def test_files_are_float32_unless_asked_otherwise(tmp_path):
+    np.save(tmp_path / "X.npy", X64)
+    ds = sn.scan_npy(tmp_path / "X.npy")
+    for rows, dtype in ((ds, np.float32), (ds.with_dtype(torch.float64), np.float64)):
+        assert sn.MLPClassifier(max_iter=1).fit(rows, y).coefs_[0].dtype == dtype
+
+
 def test_first_weights_are_those_of_scikit_learn():
     params = {"max_iter": 1, "learning_rate_init": 1e-12, "random_state": 5}
     for activation in ("relu", "logistic"):
