@@ -3,8 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
+LOWEST := .venv-lowest/bin
+LOWEST_READY := .venv-lowest/.ready
+# What scikit-learn, skorch, pandas and narwhals can change most; scikit-learn 1.8 fails to show a
+# parameter that is a dict in HTML.
+LOWEST_TESTS ?= $(addprefix tests/,training sklearn_tools inspection plotting data/views estimators/fitting \
+	estimators/test_classifier.py estimators/test_regressor.py data/test_dataset.py data/test_pandas.py \
+	test_ecosystem.py test_skorch_callbacks.py)
 
-.PHONY: demo test test-slow lint faults bench docs
+.PHONY: demo test test-slow test-lowest lint faults bench docs
 
 demo: $(READY)  ## Write a Parquet dataset, fit and search over it, predict.
 	$(BIN)/python examples/quickstart.py
@@ -14,6 +21,9 @@ test: $(READY)  ## Everything but the slow tests, doctests included.
 
 test-slow: $(READY)  ## The slow tests alone.
 	$(BIN)/python -m pytest -m "slow and not bench" $(ARGS)
+
+test-lowest: $(LOWEST_READY)  ## What depends on other packages most, with their lowest supported versions.
+	$(LOWEST)/python -m pytest -n auto --dist worksteal -k "not HTML" $(LOWEST_TESTS) $(ARGS)
 
 lint: $(READY)  ## Format, lint and types.
 	$(BIN)/ruff format --check .
@@ -32,6 +42,12 @@ docs: $(READY)  ## HTML pages in docs/_build/html; a warning is an error.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt -e ".[all,docs,test]"
+	touch $@
+
+$(LOWEST_READY): pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/python -m pip install -c constraints-lowest.txt -e ".[all]" \
+		hypothesis polars psutil pytest pytest-timeout pytest-xdist
 	touch $@
 
 $(BENCH_READY): $(READY)

@@ -1,7 +1,7 @@
 """Successive halving with epochs as the resource: poor settings are dropped after few of them.
 
-scikit-learn's ``HalvingGridSearchCV`` gives every candidate two epochs, the better third of them
-six, and the best of these eighteen.
+scikit-learn's ``HalvingGridSearchCV`` gives every candidate two epochs, the best third of them
+six, and the best third of these eighteen.
 """
 
 import pandas as pd

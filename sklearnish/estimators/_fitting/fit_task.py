@@ -4,7 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sklearnish.data import as_dataset, resolve_device, restored_generators
+import torch
+
+from sklearnish.data import Dataset, as_dataset, resolve_device, restored_generators
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -70,8 +72,9 @@ class FitTask:
     def begin(self, epochs: int) -> None:
         """Set the callbacks up, and tell them of the fit."""
         if self._rows:
-            if self._rows["y"] is None:  # labels are read when a callback wants them
-                data = as_dataset(self._rows["X"])
+            X, y = self._rows["X"], self._rows["y"]
+            if y is None and isinstance(X, Dataset | torch.utils.data.Dataset):
+                data = as_dataset(X)  # its labels are read when a callback wants them
                 self._rows |= {"X": data, "y": partial(getattr, data, "target")}
             self._root = self._host._init_callback_context(max_subtasks=epochs)
             self._root.call_on_fit_task_begin(estimator=self._host, **self._rows)

@@ -153,7 +153,7 @@ def _first_frame(estimator: Any, X: Any) -> Dataset:
     _check_numeric(estimator, dataset)
     without_index = len(dataset.columns) < len(dataset.source.schema)
     seen = _picked(X, dataset.columns) if without_index else X
-    validate_data(estimator, seen, reset=True, skip_check_array=True)
+    validate_data(estimator, _with_names(seen), reset=True, skip_check_array=True)
     return dataset
 
 
@@ -162,7 +162,7 @@ def _later_frame(estimator: Any, X: Any) -> Dataset:
     dataset = _fitted_columns_of_frame(estimator, X, whole_frame(X))
     _check_numeric(estimator, dataset)
     if not _has_names(estimator, dataset):
-        validate_data(estimator, X, reset=False, skip_check_array=True)
+        validate_data(estimator, _with_names(X), reset=False, skip_check_array=True)
     return dataset
 
 
@@ -171,6 +171,15 @@ def _picked(X: Any, names: Sequence[str]) -> Any:
     import narwhals as nw
 
     return nw.from_native(X, eager_only=True).select(*names).to_native()
+
+
+def _with_names(X: Any) -> Any:
+    """Show scikit-learn the columns of any DataFrame: 1.8 finds none in those of polars 2."""
+    import narwhals as nw
+
+    if nw.dependencies.is_pandas_dataframe(X):
+        return X
+    return nw.from_native(X, eager_only=True)[:0].to_pandas()
 
 
 def _check_rows_of_arrays(dataset: Dataset) -> None:
@@ -281,7 +290,7 @@ def _fitted_columns_of_frame(estimator: Any, X: Any, dataset: Dataset) -> Datase
     if kept != names:
         seen = _picked(X, kept)
         some = X if len(kept) < len(names) else seen  # are missing; in another order
-        validate_data(estimator, some, reset=False, skip_check_array=True)
+        validate_data(estimator, _with_names(some), reset=False, skip_check_array=True)
     return dataset.select(names)
 
 

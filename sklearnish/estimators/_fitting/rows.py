@@ -33,6 +33,8 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bo
     weight = dataset.weight if sample_weight is None else sample_weight
     if weight is not None:
         weight = _check_sample_weight(weight, dataset, dtype=np.float64, ensure_non_negative=True)
+        if not weight.any():  # scikit-learn 1.8 lets them pass
+            raise ValueError("Sample weights must contain at least one non-zero number.")
         if not weight.all():
             dataset, y, weight = _keep(np.flatnonzero(weight), dataset, y, weight)
     dataset = dataset._for_module(weight_dtype(estimator.precision))

@@ -104,6 +104,12 @@ def test_a_callback_is_shown_what_fit_was_given():
         assert metadata["sample_weight"] is weight
 
 
+def test_where_there_are_no_labels_none_are_shown():
+    told = Recording()
+    sn.TorchTransformer(max_epochs=1, random_state=0).set_callbacks(told).fit(X)
+    assert [(one is X, y) for one, y, *_ in told.shown] == 2 * [(True, None)]
+
+
 def test_the_score_of_an_epoch_is_of_its_weights():
     monitor = ScoringMonitor(scoring="neg_log_loss")
     params = {"module": TwoLayers, "module__dropout": 0.5}
