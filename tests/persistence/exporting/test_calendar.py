@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearnish.persistence._exporting.calendar import SECONDS, WAVES, YEAR, calendar
@@ -11,6 +11,7 @@ from sklearnish.preprocessing._encoding.date import fields, split
 CENTURIES = st.integers(-(10**11), 3 * 10**11)  # the years -1199 to 11476
 
 
+@settings(max_examples=30)
 @given(st.lists(CENTURIES, min_size=1))
 def test_years_and_waves_are_those_of_numpy_calendar(times):
     seconds = np.array(times, np.float64)

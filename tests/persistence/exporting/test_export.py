@@ -134,7 +134,7 @@ def test_an_onnx_file_predicts_as_the_estimator(case, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-@pytest.mark.parametrize("case", ["names of labels", "conv", "several targets", "streamed"])
+@pytest.mark.parametrize("case", ["names of labels", pytest.param("conv", marks=pytest.mark.slow)])
 def test_a_file_of_torch_predicts_as_the_estimator(case, tmp_path):
     model, rows = CASES[case]()
     sn.export(model, tmp_path / "model.pt2")
@@ -213,6 +213,7 @@ def test_what_is_to_be_known_is_in_the_file(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_what_was_saved_and_loaded_is_exported_too(tmp_path):
     model, rows = pipeline(StandardScaler())
     sn.save(model, tmp_path / "model.sn")
@@ -221,6 +222,7 @@ def test_what_was_saved_and_loaded_is_exported_too(tmp_path):
     np.testing.assert_allclose(graph(torch.tensor(rows)).numpy(), model.predict(rows), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_of_a_search_the_best_estimator_is_exported(tmp_path):
     search = GridSearchCV(sn.TorchClassifier(**KEPT), {"lr": [0.01]}, cv=2).fit(X, y)
     sn.export(search, tmp_path / "model.pt2")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearnish.persistence._exporting.table import Category, Date, Lines, List, Number, Table
@@ -78,6 +78,7 @@ def test_columns_of_every_kind_are_encoded_as_by_the_encoder(one_hot):
     assert (found[:, exact] == wanted[:, exact]).all()  # all but the waves of dates
 
 
+@settings(max_examples=30)
 @given(
     st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=40),
     st.lists(st.floats(allow_nan=False), min_size=1, max_size=20),

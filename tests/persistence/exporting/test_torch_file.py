@@ -21,6 +21,7 @@ X, y = load_iris(return_X_y=True)
 KEPT = {"max_epochs": 1, "random_state": 0}
 
 
+@pytest.mark.slow
 def test_a_file_of_torch_holds_the_graph_and_what_is_to_be_known():
     model = make_pipeline(StandardScaler(), sn.TorchClassifier(**KEPT)).fit(X, y)
     data = torch_bytes(Network(parts_of(model)), {"classes": [0, 1, 2]})
