@@ -5,8 +5,8 @@ READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 LOWEST := .venv-lowest/bin
 LOWEST_READY := .venv-lowest/.ready
-# What scikit-learn, skorch, pandas and narwhals can change most; scikit-learn 1.8 fails to show a
-# parameter that is a dict in HTML.
+# What scikit-learn, skorch, pandas and narwhals can change most. Not HTML: scikit-learn 1.8 with NumPy
+# 2.0 fails to show a parameter that is a number and "auto" by default, such as batch_size=16.
 LOWEST_TESTS ?= $(addprefix tests/,training sklearn_tools inspection plotting data/views estimators/fitting \
 	estimators/test_classifier.py estimators/test_regressor.py data/test_dataset.py data/test_pandas.py \
 	test_ecosystem.py test_skorch_callbacks.py)
