@@ -1,7 +1,12 @@
 """Importing sklearnish costs little beside importing torch and scikit-learn."""
 
+import compileall
+import shutil
 import subprocess
 import sys
+from pathlib import Path
+
+import sklearnish
 
 HEAVY = (
     "IPython",
@@ -31,14 +36,17 @@ print(*(name for name in sys.argv[1:] if name in sys.modules and name not in bef
 """
 
 
-def _python(code: str, *args: str) -> str:
+def _python(code: str, *args: str, folder: Path | None = None) -> str:
     command = [sys.executable, "-c", code, *args]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stdout
 
 
-def test_costs_at_most_300_ms_over_torch_and_sklearn():
+def test_costs_at_most_300_ms_over_torch_and_sklearn(tmp_path):
+    # As an installed package is: with its files of bytecode.
+    shutil.copytree(Path(sklearnish.__file__).parent, tmp_path / "sklearnish")
+    assert compileall.compile_dir(tmp_path, quiet=1)
     # Of the processor, the best of three: a busy machine can only make it slower.
-    assert min(float(_python(TIMED)) for _ in range(3)) <= 0.3
+    assert min(float(_python(TIMED, folder=tmp_path)) for _ in range(3)) <= 0.3
 
 
 def test_imports_no_heavy_package_that_torch_and_sklearn_did_not():
