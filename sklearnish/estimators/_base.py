@@ -79,6 +79,8 @@ class TorchEstimator(
     _net_class: ClassVar[type[Net]] = Net
     _any_columns: ClassVar[bool] = False
     """Whether X may have columns that are no numbers, and gaps."""
+    _min_batch_size: ClassVar[int] = 2
+    """Rows of the last batch of an epoch: normalisation needs two."""
 
     # What a subclass answers
 

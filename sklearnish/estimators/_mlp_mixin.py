@@ -1,6 +1,5 @@
 """What the estimators with scikit-learn's names share: parameters, rules and attributes."""
 
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -16,17 +15,18 @@ from sklearnish.estimators._fitting.convergence import convergence_of
 from sklearnish.estimators._fitting.fit_task import FitTask
 from sklearnish.estimators._fitting.lbfgs import train_by_lbfgs
 from sklearnish.estimators._fitting.module import Start
+from sklearnish.estimators._fitting.warn import warn
 from sklearnish.estimators._mlp_parameters import MLPParameters
 from sklearnish.modules import PlainMLP
-from sklearnish.training import Net
+from sklearnish.training import EpsilonFirstAdam, Net, VelocitySGD
 
 _AUTO_BATCH = 200
 """Rows of a batch, as in scikit-learn."""
 
 
-def _optimizer(estimator: Any) -> str:
-    """Name of the optimizer; "lbfgs" takes no steps of it."""
-    return "adam" if estimator.solver == "adam" else "sgd"
+def _optimizer(estimator: Any) -> type[torch.optim.Optimizer]:
+    """Class of the optimizer; "lbfgs" takes no steps of it."""
+    return EpsilonFirstAdam if estimator.solver == "adam" else VelocitySGD
 
 
 def _optimizer_params(estimator: Any) -> dict[str, Any]:
@@ -56,6 +56,8 @@ class MLPMixin(MLPParameters):
         "max_epochs": "max_iter",
         "patience": "n_iter_no_change",
     }
+
+    _min_batch_size: ClassVar[int] = 1  # nothing is normalised
 
     # What our other estimators have as parameters, and scikit-learn's have not
 
@@ -134,17 +136,16 @@ class MLPMixin(MLPParameters):
                 "X_val is evaluated after each epoch, and solver='lbfgs' has none. Leave it out, "
                 "and call score(X_val, y_val) after fit; or use solver='adam'."
             )
-        if valid is not None and len(valid) < 2:
+        if valid is not None and len(valid) < 2 and self.early_stopping:
             raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset."
+                "The validation set is too small: it has one row. Increase 'validation_fraction' "
+                "or the size of your dataset; or, if you passed X_val, pass more of its rows."
             )
         if self.batch_size != "auto" and self.batch_size > len(data) and self.solver != "lbfgs":
-            warnings.warn(
+            warn(
                 f"Got `batch_size` larger than sample size, {self.batch_size} for {len(data)} "
                 "rows. It is going to be clipped.",
                 UserWarning,
-                stacklevel=6,
             )
         prepared: tuple[Dataset, Dataset | None] = super()._prepared(  # type: ignore[misc]
             data, valid, fresh=fresh
@@ -205,11 +206,10 @@ class MLPMixin(MLPParameters):
         except FloatingPointError as error:
             raise _not_finite() from error
         if epochs is None and not self._converged:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.n_iter_}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         if not all(weight.isfinite().all() for weight in self.module_.parameters()):
             raise _not_finite()

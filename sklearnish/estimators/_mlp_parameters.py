@@ -51,8 +51,8 @@ class MLPParameters:
     batch_size: int | str = parameter(
         default="auto",
         after="alpha",
-        doc="""Rows per step; the last batch of an epoch may be smaller, or one row larger. "auto"
-        is 200, or all rows if there are fewer.""",
+        doc="""Rows per step; the last batch of an epoch may be smaller. "auto" is 200, or all
+        rows if there are fewer.""",
     )
     learning_rate: str = parameter(
         default="constant",

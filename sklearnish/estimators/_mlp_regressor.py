@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import numpy as np
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from sklearnish.estimators._base import Array
 from sklearnish.estimators._constructor import parameter, parameterized
+from sklearnish.estimators._fitting.warn import warn
 from sklearnish.estimators._mlp_mixin import MLPMixin, can_go_on
 from sklearnish.estimators._regressor import TorchRegressor
 from sklearnish.modules import HalfPoissonDeviance, HalfSquaredError
@@ -105,7 +108,7 @@ class MLPRegressor(MLPMixin, TorchRegressor):
         return "exp" if self._are_rates else "identity"
 
     def _check_y(self, y: Array, *, reset: bool) -> Array:
-        y = super()._check_y(y, reset=reset)
+        y = super()._check_y(_as_vector(y), reset=reset)
         if self.loss == "poisson" and (y < 0).any():
             raise ValueError(
                 f"loss='poisson' needs targets of at least 0, got {y.min():g}. Use "
@@ -122,3 +125,15 @@ class MLPRegressor(MLPMixin, TorchRegressor):
 
     def _in_units(self, outputs: Tensor) -> Any:
         return super()._in_units(outputs.exp() if self._are_rates else outputs)
+
+
+def _as_vector(y: Array) -> Array:
+    """Take targets in one column for those of a vector, with a warning, as scikit-learn does."""
+    if np.ndim(y) != 2 or np.shape(y)[1] != 1:
+        return y
+    warn(
+        f"A column-vector y was passed when a 1d array was expected: it has shape {np.shape(y)}. "
+        "predict returns a vector. Pass y.ravel().",
+        DataConversionWarning,
+    )
+    return np.asarray(y).ravel()

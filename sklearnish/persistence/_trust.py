@@ -33,7 +33,7 @@ from sklearnish.modules import (
 from sklearnish.persistence._archive import objects_in
 from sklearnish.persistence._stand_ins import Distribution, Part, Partial
 from sklearnish.preprocessing import Column, Streamed, TableEncoder, TableLayout
-from sklearnish.training import FunctionLoss, Muon
+from sklearnish.training import EpsilonFirstAdam, FunctionLoss, Muon, VelocitySGD
 
 ESTIMATORS = tuple(
     kind for kind in vars(estimators).values() if isinstance(kind, type) and not isabstract(kind)
@@ -46,7 +46,7 @@ MODULES = (
     *(BinaryLogLoss, HalfPoissonDeviance, HalfSquaredError, LogLoss, QuantileLoss),
     FunctionLoss,
 )
-OPTIMIZERS = (Muon,)
+OPTIMIZERS = (EpsilonFirstAdam, Muon, VelocitySGD)
 STAND_INS = (Distribution, Part, Partial)
 
 OURS: dict[str, type] = {

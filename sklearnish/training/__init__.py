@@ -15,6 +15,7 @@ from sklearnish.training._module_function import ModuleFunction
 from sklearnish.training._net import ClassifierNet, Net
 from sklearnish.training._process_state import seeded, thread_count
 from sklearnish.training._reconstruction import ReconstructionNet
+from sklearnish.training._step.classic import EpsilonFirstAdam, VelocitySGD
 from sklearnish.training._step.loss import FunctionLoss, check_arguments, make_criterion, spell
 from sklearnish.training._step.muon import Muon
 from sklearnish.training._step.optimizers import OPTIMIZERS
@@ -28,6 +29,7 @@ __all__ = [
     "ClassifierNet",
     "Convergence",
     "EarlyStopping",
+    "EpsilonFirstAdam",
     "FunctionLoss",
     "ModuleFunction",
     "Muon",
@@ -35,6 +37,7 @@ __all__ = [
     "Packer",
     "ReconstructionNet",
     "Unpacker",
+    "VelocitySGD",
     "check_arguments",
     "check_callbacks",
     "check_parts",

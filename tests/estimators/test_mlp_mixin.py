@@ -179,3 +179,31 @@ def test_without_shuffle_and_with_many_batches_it_is_scikit_learn_all_the_same()
     theirs = neural_network.MLPRegressor(**params).fit(X64, targets)
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-5)
     np.testing.assert_allclose(ours.predict(X64), theirs.predict(X64), rtol=1e-3)
+
+
+@pytest.mark.parametrize("n_rows", [50, 51])
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-2])
+def test_steps_and_epsilon_are_those_of_scikit_learn(n_rows, epsilon):
+    params = {"batch_size": 50, "epsilon": epsilon, "max_iter": 5, "random_state": 0}
+    params |= {"shuffle": False, "hidden_layer_sizes": (5,)}
+    ours = sn.MLPClassifier(**params).fit(X64[:n_rows], y[:n_rows])
+    theirs = neural_network.MLPClassifier(**params).fit(X64[:n_rows], y[:n_rows])
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-10)
+    np.testing.assert_allclose(ours.predict_proba(X64), theirs.predict_proba(X64), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "params", [{"epsilon": 1e-2}, {"solver": "sgd", "learning_rate": "invscaling"}]
+)
+def test_a_copy_by_save_goes_on_as_the_original(tmp_path, params):
+    mlp = sn.MLPClassifier((5,), max_iter=2, random_state=0, **params).fit(X64, y)
+    sn.save(mlp, tmp_path / "mlp.sn")
+    loaded = sn.load(tmp_path / "mlp.sn")
+    for each in (mlp, loaded):
+        each.partial_fit(X64, y)
+    np.testing.assert_array_equal(loaded.predict_proba(X64), mlp.predict_proba(X64))
+
+
+def test_one_row_may_be_passed_to_validate_on():
+    mlp = sn.MLPClassifier((5,), max_iter=2, random_state=0).fit(X, y, X_val=X[:1], y_val=y[:1])
+    assert len(mlp.validation_scores_) == 2

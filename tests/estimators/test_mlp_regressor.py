@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from sklearn import neural_network
+from sklearn.exceptions import DataConversionWarning
 
 import sklearnish as sn
 from tests.estimators.common import regression
@@ -41,3 +42,15 @@ def test_early_stopping_goes_by_r2():
     reg = sn.MLPRegressor(max_iter=3, early_stopping=True, random_state=0).fit(X, targets[:, 0])
     assert len(reg.validation_scores_) == 3
     assert reg.best_validation_score_ == max(reg.validation_scores_)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_column_of_targets_is_a_vector_as_in_scikit_learn(solver):
+    y = targets[:, :1]
+    params = {"hidden_layer_sizes": (5,), "solver": solver, "max_iter": 3, "random_state": 0}
+    with pytest.warns(DataConversionWarning, match=r"shape \(100, 1\)") as caught:
+        ours = sn.MLPRegressor(**params).fit(X, y)
+    assert caught[0].filename == __file__
+    expected = sn.MLPRegressor(**params).fit(X, y.ravel()).predict(X)
+    np.testing.assert_array_equal(ours.predict(X), expected)
+    assert expected.shape == (100,)

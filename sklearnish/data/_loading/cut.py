@@ -1,7 +1,8 @@
 """Batches cut from fetches, and how many rows each of an epoch has.
 
-All have the same number but the last, which may be smaller; a single row that is left over joins
-the batch before it, since normalisation needs two.
+All have the same number but the last, which may be smaller. Fewer rows than `min_batch_size` that
+are left over join the batch before: a single row does, unless told otherwise, since normalisation
+needs two.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from sklearnish.data._tensors.batch import Batch, concat, copied, narrow
 
 
-def cut(fetches: Iterable[tuple[int, Batch]], batch_size: int) -> Iterator[Batch]:
+def cut(
+    fetches: Iterable[tuple[int, Batch]], batch_size: int, min_batch_size: int = 2
+) -> Iterator[Batch]:
     """Cut batches across the borders of fetches.
 
     Parameters
@@ -18,12 +21,13 @@ def cut(fetches: Iterable[tuple[int, Batch]], batch_size: int) -> Iterator[Batch
         Rows of the epoch that are left, this fetch included, and the rows.
     batch_size : int
         Rows per batch.
+    min_batch_size : int, default=2
+        Rows of the last batch, unless the epoch has fewer, or `batch_size` is smaller.
 
     Yields
     ------
     Batch
-        Views where a batch lies in one fetch. The last batch may be smaller; it is not of one
-        row unless the epoch is.
+        Views where a batch lies in one fetch.
     """
     pending: list[Batch] = []
     missing = 0
@@ -31,7 +35,7 @@ def cut(fetches: Iterable[tuple[int, Batch]], batch_size: int) -> Iterator[Batch
         start = 0
         while start < len(rows):
             if not pending:
-                missing = next_size(left - start, batch_size)
+                missing = next_size(left - start, batch_size, min_batch_size)
             stop = min(len(rows), start + missing)
             pending.append(narrow(rows, start, stop))
             missing -= stop - start
@@ -44,11 +48,11 @@ def cut(fetches: Iterable[tuple[int, Batch]], batch_size: int) -> Iterator[Batch
         del rows
 
 
-def next_size(left: int, batch_size: int) -> int:
+def next_size(left: int, batch_size: int, min_batch_size: int = 2) -> int:
     """Size of the next batch of an epoch that has so many rows left."""
-    return left if left <= batch_size + 1 and (left <= batch_size or batch_size > 1) else batch_size
+    return left if left - batch_size < min(min_batch_size, batch_size) else batch_size
 
 
-def n_batches(n_rows: int, batch_size: int) -> int:
-    """Count the batches of an epoch; a last single row joins the batch before it."""
-    return -(-(n_rows - (batch_size > 1)) // batch_size) or 1
+def n_batches(n_rows: int, batch_size: int, min_batch_size: int = 2) -> int:
+    """Count the batches of an epoch."""
+    return -(-(n_rows + 1 - min(min_batch_size, batch_size)) // batch_size) or 1

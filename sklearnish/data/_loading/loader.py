@@ -28,8 +28,8 @@ from sklearnish.data._tensors.transfer import Transfer
 class Loader:
     """Batches of a view for all epochs of a fit; :func:`prepare_loader` makes one.
 
-    Each ``iter()`` goes through the next epoch. The last batch of an epoch is kept; one of a
-    single row joins the one before it, since normalisation needs two.
+    Each ``iter()`` goes through the next epoch. The last batch of an epoch is kept; one of fewer
+    rows than `min_batch_size` joins the one before it.
 
     Parameters
     ----------
@@ -45,6 +45,8 @@ class Loader:
         Rows per batch.
     epochs : range
         The numbers of the epochs that may be asked for; a continued fit goes on with the next one.
+    min_batch_size : int, default=2
+        Rows of the last batch of an epoch.
     first_batch : int, default=0
         Number of the first batch in the first epoch: those before it are not delivered, and their
         fetches not read.
@@ -60,6 +62,7 @@ class Loader:
     transfer: Transfer
     batch_size: int
     epochs: range
+    min_batch_size: int = 2
     first_batch: int = 0
     per_batch: tuple[PerBatch, ...] = ()
     timeout: float = 300
@@ -115,7 +118,7 @@ class Loader:
 
     def _ready(self, epoch: int, times: EpochTimes) -> Iterator[Batch]:
         """Cut the fetches of one epoch into batches, on the device and augmented."""
-        batches = cut(self._fetched(epoch, times), self.batch_size)
+        batches = cut(self._fetched(epoch, times), self.batch_size, self.min_batch_size)
         for number, batch in enumerate(batches, self._batches_skipped(epoch)):
             begun, behind = time.perf_counter(), self.transfer.behind
             batch = self.transfer(batch)
@@ -186,7 +189,7 @@ class Loader:
     @property
     def steps_per_epoch(self) -> int:
         """Batches of a whole epoch that draws as many rows as there are."""
-        return n_batches(len(self.order.dataset), self.batch_size)
+        return n_batches(len(self.order.dataset), self.batch_size, self.min_batch_size)
 
     @property
     def plan(self) -> LoadPlan:

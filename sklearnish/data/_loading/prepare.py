@@ -40,6 +40,7 @@ def prepare_loader(
     dataset: View,
     *,
     batch_size: int,
+    min_batch_size: int = 2,
     epochs: int = 1,
     sampler: Sampler = "shuffle",
     seed: int = 0,
@@ -62,6 +63,8 @@ def prepare_loader(
         The rows.
     batch_size : int
         Rows per batch.
+    min_batch_size : int
+        Rows of the last batch of an epoch; fewer join the batch before.
     epochs : int
         How many epochs may be asked for.
     sampler : str or callable
@@ -136,6 +139,7 @@ def prepare_loader(
         tuner,
         Transfer(device, pin=device.type == "cuda" and bool(pin_memory)),
         batch_size=int(batch_size),
+        min_batch_size=min_batch_size,
         epochs=range(first_epoch, first_epoch + epochs),
         first_batch=first_batch,
         per_batch=per_batch,

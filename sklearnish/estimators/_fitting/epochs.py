@@ -94,6 +94,7 @@ def _loader(
     return prepare_loader(
         with_codes(data, estimator._to_loss(targets(data)), partial(_encode_later, estimator)),
         batch_size=estimator.batch_size_,
+        min_batch_size=estimator._min_batch_size,
         epochs=epochs - done,
         first_epoch=len(net.history) + done,
         first_batch=checkpoints.batches,

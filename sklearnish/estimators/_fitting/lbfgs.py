@@ -1,6 +1,5 @@
 """A fit by L-BFGS: scipy's, over all rows at once."""
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -25,6 +24,7 @@ from sklearnish.estimators._fitting.fit_task import FitTask, learned_by
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.module import Start, input_dtype, make_net
 from sklearnish.estimators._fitting.sizes import choose_sizes
+from sklearnish.estimators._fitting.warn import warn
 from sklearnish.training import Net, seeded, thread_count
 
 Vector = npt.NDArray[np.float64]
@@ -54,11 +54,10 @@ def train_by_lbfgs(estimator: Any, data: Dataset, start: Start, task: FitTask) -
     finish(estimator, net, PipelineReport("inline", 0, why, data.source.name, ()))
     task.end(partial(learned_by, estimator))
     if found.status != 0:
-        warnings.warn(
+        warn(
             f"lbfgs failed to converge after {found.nit} iterations ({found.message}). Scale the "
             f"inputs, or raise max_iter={estimator.max_iter} or max_fun={estimator.max_fun}.",
             ConvergenceWarning,
-            stacklevel=6,
         )
 
 

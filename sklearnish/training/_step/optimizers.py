@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from sklearnish.training._step.classic import EpsilonFirstAdam
 from sklearnish.training._step.loss import check_arguments, spell
 from sklearnish.training._step.muon import Muon
 
@@ -20,7 +21,10 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "muon": Muon,
     "sgd": torch.optim.SGD,
 }
-_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad, Muon)
+_FUSED = (
+    *(torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad),
+    *(EpsilonFirstAdam, Muon),
+)
 
 
 def make_optimizer(

@@ -10,17 +10,17 @@ from sklearnish.data._loading.cut import cut, n_batches, next_size
 from sklearnish.data._tensors.batch import Batch
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 12))
-def test_batches_are_cut_across_fetches(lengths, size):
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 12), st.integers(1, 2))
+def test_batches_are_cut_across_fetches(lengths, size, least):
     total = sum(lengths)
     bounds = np.cumsum([0, *lengths])
     rows = torch.arange(total)
     fetches = [(total - a, Batch(rows[a:b])) for a, b in itertools.pairwise(bounds)]
-    batches = list(cut(fetches, size))
+    batches = list(cut(fetches, size, least))
     assert torch.equal(torch.cat([b.X for b in batches]), rows)
-    assert len(batches) == n_batches(total, size)
+    assert len(batches) == n_batches(total, size, least)
     assert all(len(b) == size for b in batches[:-1])
-    assert len(batches[-1]) > 1 or size == 1 or total == 1
+    assert min(least, size, total) <= len(batches[-1]) < size + least
 
 
 @pytest.mark.parametrize(

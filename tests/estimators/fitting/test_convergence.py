@@ -18,12 +18,15 @@ X = X.astype(np.float64)
         {"learning_rate": "adaptive", "tol": 0.02, "n_iter_no_change": 2},
     ],
 )
-def test_learning_rates_and_epochs_are_those_of_scikit_learn(params):
-    params |= {"solver": "sgd", "learning_rate_init": 0.1, "momentum": 0.0, "max_iter": 40}
-    params |= {"batch_size": 120, "random_state": 3}
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_learning_rates_and_epochs_are_those_of_scikit_learn(params, momentum):
+    params = dict(params)
+    params |= {"solver": "sgd", "learning_rate_init": 0.1, "momentum": momentum}
+    params |= {"max_iter": 40, "batch_size": 40, "shuffle": False, "random_state": 3}
     ours = sn.MLPClassifier(**params).fit(X, y)
     theirs = neural_network.MLPClassifier(**params).fit(X, y)
-    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-10)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
     assert ours.n_iter_ == theirs.n_iter_
     assert ours._no_improvement_count == theirs._no_improvement_count
     lr = ours.net_.optimizer_.param_groups[0]["lr"]
@@ -46,3 +49,13 @@ def test_verbose_prints_each_epoch(capsys):
     out, err = capsys.readouterr()
     assert [line.split(",")[0] for line in out.splitlines()] == ["Iteration 1", "Iteration 2"]
     assert "fit" not in err
+
+
+def test_parts_go_on_with_the_velocity_of_scikit_learn():
+    params = {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1}
+    params |= {"shuffle": False, "batch_size": 50, "random_state": 0}
+    ours, theirs = sn.MLPClassifier(**params), neural_network.MLPClassifier(**params)
+    for _ in range(4):
+        ours.partial_fit(X, y, classes=[0, 1, 2])
+        theirs.partial_fit(X, y, classes=[0, 1, 2])
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-10)
