@@ -5,7 +5,7 @@ from sklearnish.data._arrow.frames import is_missing
 from sklearnish.data._as_dataset import as_dataset, is_no_array, whole_frame
 from sklearnish.data._bad_rows import find_bad_rows, name_rows
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._errors import DatasetChangedError, DataWorkerError, Failure
+from sklearnish.data._errors import BadRowsError, DatasetChangedError, DataWorkerError, Failure
 from sklearnish.data._files.atomic import atomic_path, remove_leftovers, reserve
 from sklearnish.data._fingerprint import as_bytes, fingerprint, fingerprint_of_rows
 from sklearnish.data._functions.functions import PerBatch, per_batch
@@ -45,6 +45,7 @@ from sklearnish.data._views.columns import check_no_name, check_numeric
 from sklearnish.data._views.gather import pieces
 from sklearnish.data._views.labels import find_classes
 from sklearnish.data._views.rounding import (
+    IN_FLOAT64,
     is_coarse,
     name_columns,
     rounded_columns,
@@ -53,6 +54,8 @@ from sklearnish.data._views.rounding import (
 from sklearnish.data._views.sample import at_random, hashed_sample, row_hashes, spread
 
 __all__ = [
+    "IN_FLOAT64",
+    "BadRowsError",
     "Batch",
     "DataWorkerError",
     "Dataset",

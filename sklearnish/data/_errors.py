@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 
 class BadRowsError(ValueError):
-    """Some rows are damaged; the others can be read without them.
+    """Some rows are damaged, or a function cannot take them; the others can be read without them.
 
     Attributes
     ----------
     rows : range or ndarray of int64
-        Their numbers.
+        Their numbers; where a function raises it, their places among the rows that it was given.
     """
 
     def __init__(self, message: str, rows: "range | npt.NDArray[np.int64]") -> None:

@@ -1,5 +1,6 @@
 """Incremental: estimators of scikit-learn that learn in parts, over rows of any source."""
 
+import copy
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -8,7 +9,7 @@ from sklearn.utils import Tags, get_tags
 
 from sklearnish.estimators import _parameters
 from sklearnish.estimators._constructor import parameter, parameterized
-from sklearnish.estimators._fitting.drafts import snapshot
+from sklearnish.estimators._fitting.drafts import draft
 from sklearnish.estimators._fitting.parts import check_learns_in_parts, learn, rows_of
 from sklearnish.estimators._predicting.delegate import DelegateMixin
 
@@ -134,11 +135,11 @@ class Incremental(
             If parameters or data cannot be used.
         """
         self._check()
-        new, fitted = snapshot(self), clone(self.estimator)
-        rows = rows_of(new, X, y, sample_weight, reset=True)
-        learn(new, fitted, rows, epochs=self.max_epochs, past=0)
-        new.estimator_, new.n_iter_ = fitted, int(self.max_epochs)
-        self.__dict__ = vars(new)  # all at once: if anything fails before, it stays what it was
+        with draft(self, "estimator_") as new:
+            rows = rows_of(new, X, y, sample_weight, reset=True)
+            fitted = clone(self.estimator)
+            learn(new, fitted, rows, epochs=self.max_epochs, past=0)
+            new.n_iter_, new.estimator_ = int(self.max_epochs), fitted
         return self
 
     def partial_fit(
@@ -169,14 +170,13 @@ class Incremental(
             If a label is not among the classes.
         """
         self._check()
-        first = not self.__sklearn_is_fitted__()
-        new = snapshot(self)
-        rows = rows_of(new, X, y, sample_weight, reset=first, classes=classes)
-        fitted = clone(self.estimator) if first else self.estimator_
-        past = 0 if first else self.n_iter_
-        learn(new, fitted, rows, epochs=1, past=past)
-        new.estimator_, new.n_iter_ = fitted, past + 1
-        self.__dict__ = vars(new)
+        with draft(self, "estimator_") as new:
+            first = not new.__sklearn_is_fitted__()
+            rows = rows_of(new, X, y, sample_weight, reset=first, classes=classes)
+            fitted = clone(self.estimator) if first else copy.deepcopy(new.estimator_)
+            past = 0 if first else new.n_iter_
+            learn(new, fitted, rows, epochs=1, past=past)
+            new.n_iter_, new.estimator_ = past + 1, fitted
         return self
 
     def _check(self) -> None:

@@ -231,8 +231,8 @@ class TorchTransformer(
                 f"transform_method={method!r} is no method of {type(module).__name__}. Name one "
                 'that takes rows and returns their codes, or leave "auto".'
             )
-        device = next(module.parameters()).device
-        function = ModuleFunction(module, method, self.precision, device, gives=None)
+        function = ModuleFunction(module, method, self.precision, outputs.device, gives=None)
+        self._transforms_by = method
         self._code_shape = tuple(function.infer(rows.X).shape[1:])
         self._n_features_out = math.prod(self._code_shape)
 
@@ -241,6 +241,10 @@ class TorchTransformer(
         if self.transform_method != "auto":
             return self.transform_method
         return "encode" if hasattr(module, "encode") else "forward"
+
+    def _method_in_fit(self) -> str:
+        """Name the method that transformed in fit; a file saved before it was noted has none."""
+        return getattr(self, "_transforms_by", None) or self._method_of(self.module_)
 
     def _check_y(self, y: Array, *, reset: bool) -> Array:
         return y
@@ -279,7 +283,8 @@ class TorchTransformer(
             Codes, in the precision of the module; a DataFrame after
             ``set_output(transform="pandas")``. Of a Dataset or torch Dataset a Dataset, whose rows
             are transformed on the CPU whenever they are read, with target and weights as before;
-            `Streamed` and ``map_frames`` may come before it, not after.
+            `Streamed` and ``map_frames`` may come before it, not after. NaN and infinity in a row
+            are then refused when that row is read.
         """
         check_is_fitted(self)
         if isinstance(X, Dataset | torch.utils.data.Dataset):
@@ -290,7 +295,7 @@ class TorchTransformer(
         """Transform rows when they are read."""
         known = super()._rows(rows, reset=False)
         known = known._for_module(input_dtype(self.net_))
-        return known.map_batches(function_of(self.net_, self._method_of(self.module_), _CPU))
+        return known.map_batches(function_of(self.net_, self._method_in_fit(), _CPU))
 
     @available_if(_can_decode)
     def inverse_transform(self, X: Any) -> Any:
@@ -372,7 +377,7 @@ class TorchTransformer(
         if method == "score_samples":
             return RowLosses(self.net_)
         device = torch.device(self.net_.device)
-        return function_of(self.net_, self._method_of(self.module_), device)
+        return function_of(self.net_, self._method_in_fit(), device)
 
     def _dtype(self) -> str:
         """Name the numbers that codes are."""

@@ -42,6 +42,7 @@ FITTED: dict[str, Any] = {
     "_row": tuple,
     "_seed": int,
     "_sklearn_output_config": dict[str, str],
+    "_transforms_by": str,
     "_takes": Literal[None, nn.BCELoss, nn.NLLLoss],
     "_width_fitted": int,
     "_y_shape": tuple,

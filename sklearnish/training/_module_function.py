@@ -1,9 +1,11 @@
 """A method of a trained module as a function of rows."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from sklearnish.data import Features
+from sklearnish.data import BadRowsError, Features
 from sklearnish.training._step.precision import as_taken, autocast, weight_dtype
 
 _BLOCK = 64
@@ -50,7 +52,9 @@ class ModuleFunction:
         self.device, self.takes, self.gives = device, takes, gives
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Compute what comes of some rows, wherever they are."""
+        """Compute what comes of some rows, wherever they are; refuse NaN and infinity in them."""
+        if X.is_floating_point() and not math.isfinite(X.sum()):
+            _check_finite(X)
         if self.module_.training:
             self.module_.eval()
         return self.infer(X.to(self.device)).to(X.device)
@@ -87,3 +91,17 @@ class ModuleFunction:
             )
         found = found.float() if found.dtype in (torch.float16, torch.bfloat16) else found
         return found if self.gives is None else found.reshape(len(X), *self.gives)
+
+
+def _check_finite(X: Tensor) -> None:
+    """Name the rows that are not finite, by their places; a sum may overflow where all are."""
+    bad = ~torch.isfinite(X.flatten(1))
+    if bad.any():
+        row, value = bad.nonzero()[0].tolist()
+        kind = "NaN" if X.flatten(1)[row, value].isnan() else "infinity"
+        raise BadRowsError(
+            f"Input X contains {kind}: value {value} of the row. Impute it, for example by "
+            "sn.preprocessing.Streamed(SimpleImputer()) in a pipeline before, or leave such rows "
+            "out.",
+            bad.any(1).nonzero().flatten().numpy(force=True),
+        )

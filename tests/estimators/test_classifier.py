@@ -192,7 +192,10 @@ def test_unseen_validation_labels():
     [
         (np.zeros(300, int), "at least 2 classes in y, got one class"),
         (np.linspace(0, 1, 300), "Unknown label type: continuous"),
-        (np.arange(600).reshape(300, 2) % 5, "several columns of more than two labels"),
+        (
+            np.arange(600).reshape(300, 2) % 5,
+            "several columns of more than two labels; wanted one label per row",
+        ),
         (None, "requires y to be passed"),
         (np.where(np.arange(300) == 5, np.nan, 1.0), "Input y contains NaN"),
     ],

@@ -226,6 +226,22 @@ def test_what_rows_cannot_be_used_is_said():
         sn.Incremental(SGDRegressor(), sampler="balanced").fit(X, NUMBERS)
 
 
+def test_a_part_that_fails_half_way_changes_nothing():
+    model = sn.Incremental(SGDRegressor(random_state=0), batch_size=50, sampler="sequential")
+    model.fit(X, NUMBERS)
+    before, coef = dict(vars(model)), model.estimator_.coef_.copy()
+    broken = X.copy()
+    broken[-1] = 1e308  # in the last batch
+    with pytest.raises(ValueError, match="overflow"):
+        model.partial_fit(broken, NUMBERS)
+    assert vars(model) == before
+    np.testing.assert_array_equal(model.estimator_.coef_, coef)
+    again = clone(model).fit(X, NUMBERS).partial_fit(X, NUMBERS)
+    np.testing.assert_array_equal(
+        model.partial_fit(X, NUMBERS).estimator_.coef_, again.estimator_.coef_
+    )
+
+
 def test_saved_and_loaded(tmp_path, parquet):
     found = sn.Incremental(GaussianNB(), random_state=0).fit(parquet)
     sn.save(found, tmp_path / "model.sn")

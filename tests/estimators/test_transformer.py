@@ -147,8 +147,41 @@ def test_a_module_of_forward_alone_and_a_named_method():
     assert half.fit_transform(X).shape == (200, 3)
 
 
+def test_the_method_of_fit_transforms_until_the_next_fit():
+    X = rows().astype(np.float32)
+    found = cheap(module=OnlyForward, module_params=None, transform_method="half", n_components=3)
+    codes = found.fit_transform(X)
+    found.set_params(transform_method="forward")
+    for given in (X, sn.as_dataset(X)):
+        np.testing.assert_array_equal(np.asarray(found.transform(given)), codes)
+    assert len(found.get_feature_names_out()) == 3
+    assert found.fit_transform(X).shape == X.shape
+    assert len(found.get_feature_names_out()) == 6
+
+
+@pytest.mark.parametrize(("value", "kind"), [(np.nan, "NaN"), (np.inf, "infinity")])
+def test_rows_and_codes_of_files_must_be_finite_as_arrays_must(tmp_path, value, kind):
+    found = cheap().fit(pd.DataFrame(rows(), columns=NAMES))
+    spoilt = pd.DataFrame(rows(), columns=NAMES)
+    spoilt.loc[150, "c4"] = value
+    spoilt.to_parquet(tmp_path / "rows.parquet")
+    lazy = found.transform(sn.scan_parquet(tmp_path / "rows.parquet"))
+    with pytest.raises(ValueError, match=f"row 150 of .*: Input X contains {kind}: value 4 of"):
+        np.asarray(lazy[100:])
+    with pytest.warns(UserWarning, match="1 rows? (is|are) left out"):
+        sn.TorchRegressor(max_epochs=1, on_bad_rows="skip").fit(lazy[::-1], np.arange(200))
+    assert np.isfinite(np.asarray(lazy[:150])).all()
+    codes = np.zeros((3, 2))
+    codes[1, 0] = value
+    for given in (codes, sn.as_dataset(codes)):
+        with pytest.raises(ValueError, match=kind):
+            np.asarray(found.inverse_transform(given))
+
+
 def test_what_cannot_be_used_is_refused_before_training():
     X = rows()
+    with pytest.raises(ValueError, match="no parameters to train"):
+        cheap(module=nn.Identity(), module_params=None).fit(X)
     with pytest.raises(ValueError, match="transform_method='code' is no method of Autoencoder"):
         cheap(transform_method="code").fit(X)
     with pytest.raises(ValueError, match="a reconstruction of the 6 values"):

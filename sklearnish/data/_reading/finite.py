@@ -10,6 +10,7 @@ from torch import Tensor
 from sklearnish.data._functions.functions import Function
 from sklearnish.data._source import IntArray
 from sklearnish.data._tensors.batch import Batch, Features
+from sklearnish.data._views.rounding import IN_FLOAT64
 from sklearnish.data._views.row_numbers import positions_of
 from sklearnish.data._views.view import View
 
@@ -61,7 +62,7 @@ def _look_closer(
     if large is not None:
         raise ValueError(
             f"Input X contains {large:g}, which is beyond float32: {place}. Scale X, for example "
-            "with StandardScaler, or fit with precision='float64'."
+            f"with StandardScaler, or {IN_FLOAT64}."
         )
     kind = "NaN" if is_nan else "infinity"
     after = f" after {', '.join(f.name for f in functions)}" if functions else ""

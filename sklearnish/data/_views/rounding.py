@@ -13,6 +13,12 @@ from sklearnish.data._views.view import View
 _COARSE = 0.001
 """Rounding, as a share of a column's deviation, that is worth reading it as float64."""
 
+IN_FLOAT64 = (
+    "fit in float64: with precision='float64' or, where the estimator has no such parameter, on X "
+    "of float64 (of files: ds.with_dtype(torch.float64))"
+)
+"""The end of a sentence for errors: what to do where float32 is too small."""
+
 
 def is_coarse(mean: Tensor, deviation: Tensor) -> Tensor:
     """Say which columns float32 rounds by much, for how little they vary."""

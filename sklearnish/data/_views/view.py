@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sklearnish.data._errors import BadRowsError
 from sklearnish.data._functions.applying import apply_rows
 from sklearnish.data._functions.functions import BatchFunction, RowFunction
 from sklearnish.data._functions.randomness import Randomness
@@ -324,15 +325,19 @@ class View:
             check_real(stored.X, self.source.name)
             return stored
         seed, epoch, places = address
-        X = apply_rows(
-            functions,
-            stored.X,
-            seed=seed,
-            epoch=epoch,
-            positions=places,
-            name_row=lambda i: self._name_row(int(positions[i])),
-            seconds=seconds,
-        )
+        try:
+            X = apply_rows(
+                functions,
+                stored.X,
+                seed=seed,
+                epoch=epoch,
+                positions=places,
+                name_row=lambda i: self._name_row(int(positions[i])),
+                seconds=seconds,
+            )
+        except BadRowsError as error:
+            rows = row_numbers.take(self._rows, positions[error.rows])
+            raise BadRowsError(f"{self.source.row_name(int(rows[0]))}: {error}", rows) from error
         check_real(X, functions[-1].name)  # between functions they may be, as torch.fft makes them
         return Batch(X, stored.y, stored.weight)
 

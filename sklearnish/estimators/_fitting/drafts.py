@@ -12,11 +12,12 @@ _ABSENT = object()
 
 
 @contextmanager
-def draft(estimator: Any) -> Iterator[Any]:
+def draft(estimator: Any, fitted: str = "net_") -> Iterator[Any]:
     """Give a copy of an estimator to be fitted; the estimator takes over what it learned.
 
-    It does so if there is a new net: at the end, or after an epoch that Ctrl-C left complete. If
-    anything fails before, it stays what it was. Of several threads one trains it at a time.
+    It does so if the attribute `fitted` is new, as a net is at the end, or after an epoch that
+    Ctrl-C left complete. If anything fails before, the estimator stays what it was. Of several
+    threads one trains it at a time.
     """
     with _training.setdefault(estimator, threading.RLock()):
         before = dict(vars(estimator))
@@ -24,8 +25,8 @@ def draft(estimator: Any) -> Iterator[Any]:
         try:
             yield made
         finally:
-            net = vars(made).get("net_")
-            if net is not None and net is not before.get("net_"):
+            new = vars(made).get(fitted)
+            if new is not None and new is not before.get(fitted):
                 _take_over(estimator, before, vars(made))
 
 

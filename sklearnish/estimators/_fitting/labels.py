@@ -159,9 +159,9 @@ def check_labels(y: Array) -> tuple[Array, bool, Array]:
     check_classification_targets(some)
     if kind == "multiclass-multioutput":
         raise ValueError(
-            "y has several columns of more than two labels; TorchClassifier takes one label per "
-            "row, or a 0/1 indicator of shape (n_rows, n_labels). Fit one column at a time, for "
-            "example with sklearn.multioutput.MultiOutputClassifier."
+            "y has several columns of more than two labels; wanted one label per row, or a 0/1 "
+            "indicator of shape (n_rows, n_labels). Fit one column at a time, for example with "
+            "sklearn.multioutput.MultiOutputClassifier."
         )
     if kind == "multilabel-indicator":
         _check_indicator(distinct)

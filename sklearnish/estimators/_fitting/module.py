@@ -12,6 +12,7 @@ from torch import nn
 
 from sklearnish import preprocessing, training
 from sklearnish.data import (
+    IN_FLOAT64,
     Batch,
     Dataset,
     Features,
@@ -31,7 +32,7 @@ from sklearnish.training import Net
 
 _NO_ROUNDING = (
     "Subtract an offset, or scale before (StandardScaler works in float64; as a function of rows, "
-    "behind ds.with_dtype(torch.float64)), or fit with precision='float64'."
+    f"behind ds.with_dtype(torch.float64)), or {IN_FLOAT64}."
 )
 
 Start = Literal["new", "module", "net"]

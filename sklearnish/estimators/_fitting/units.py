@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from sklearnish.data import IN_FLOAT64
 from sklearnish.modules import QuantileLoss
 
 Array = npt.NDArray[Any]
@@ -46,5 +47,5 @@ def check_range(y: Array) -> None:
         row = int(np.argwhere(bad)[0, 0])
         raise ValueError(
             f"y contains {y[bad][0]:g} (row {row}), which is beyond float32; divide y by a "
-            "constant, take its logarithm, or fit with precision='float64'."
+            f"constant, take its logarithm, or {IN_FLOAT64}."
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sklearnish.data import (
+    IN_FLOAT64,
     Batch,
     Dataset,
     EvaluationReader,
@@ -66,7 +67,7 @@ def _check_range(part: Array, cast: Array) -> None:
     if bad.any():
         raise ValueError(
             f"Input X contains {part[bad][0]:g}, which is beyond {cast.dtype}; scale X, for "
-            "example with StandardScaler, or fit with precision='float64'."
+            f"example with StandardScaler, or {IN_FLOAT64}."
         )
 
 
