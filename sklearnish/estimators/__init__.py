@@ -3,6 +3,7 @@
 from sklearnish.estimators._base import TorchEstimator
 from sklearnish.estimators._classifier import TorchClassifier
 from sklearnish.estimators._fitting.fit_task import learned_by
+from sklearnish.estimators._fitting.inputs import check_some_rows
 from sklearnish.estimators._fitting.module import input_dtype, module_of
 from sklearnish.estimators._fitting.rows import STEP
 from sklearnish.estimators._image_classifier import ImageClassifier
@@ -27,6 +28,7 @@ __all__ = [
     "TorchEstimator",
     "TorchRegressor",
     "TorchTransformer",
+    "check_some_rows",
     "input_dtype",
     "learned_by",
     "module_of",

@@ -24,8 +24,11 @@ FEW = 40
 _FEW_TICKS = 10
 """Values that can have a tick each."""
 
-_PER_INCH = 10
-"""Characters of a tick's label for which there is room in an inch."""
+_LARGEST, _SMALLEST = 9.0, 6.0
+"""Sizes of text that is fitted to its room, in points."""
+
+_CHARACTER, _LINE = 0.6, 1.8
+"""Width of a character and height of a line, as a share of the size of the font."""
 
 _LONGEST = 20
 """Characters of the label of a tick."""
@@ -77,6 +80,21 @@ def size_of(ax: "Axes") -> tuple[float, float]:
     return box.width, box.height
 
 
+def text_width(characters: float, size: float) -> float:
+    """Estimate how wide text of a size in points is, in inches."""
+    return _CHARACTER * characters * size / 72
+
+
+def text_height(lines: float, size: float) -> float:
+    """Return how high lines of a size in points are, in inches."""
+    return _LINE * lines * size / 72
+
+
+def font_size(of_one_point: float, room: float) -> float:
+    """Return the size in points of text that fits, if one point makes it so wide or high."""
+    return min(_LARGEST, max(_SMALLEST, room / of_one_point))
+
+
 def legend_beside(ax: "Axes", **options: Any) -> None:
     """Put the legend to the right of the axes, where it covers nothing."""
     ax.legend(
@@ -99,8 +117,8 @@ def legend_above(ax: "Axes", handles: Sequence[Any]) -> None:
 
 def sentences_below(ax: "Axes", text: str) -> None:
     """Write sentences under the label of the x axis."""
-    ax.annotate(
-        textwrap.fill(text, max(24, int(15 * size_of(ax)[0]))),
+    note = ax.annotate(
+        "",
         xy=(0, 0),
         xycoords=("axes fraction", ax.xaxis.label),
         xytext=(0, -6),
@@ -109,6 +127,8 @@ def sentences_below(ax: "Axes", text: str) -> None:
         fontsize="small",
         parse_math=False,
     )
+    across = int(size_of(ax)[0] / text_width(1, float(note.get_fontsize())))
+    note.set_text(textwrap.fill(text, max(24, across)))
 
 
 def places(values: Sequence[Any]) -> tuple["npt.NDArray[np.float64]", str]:
@@ -172,6 +192,7 @@ def set_ticks(
         labels = [told(value) for value in values[::every]]
         axis.set_ticks(at[::every], labels)
         axis.set_ticks([], minor=True)
-        if which == "x" and max(map(len, labels)) > _PER_INCH * size_of(ax)[0] / len(labels):
+        widest = text_width(max(map(len, labels)) + 1, axis.get_ticklabels()[0].get_fontsize())
+        if which == "x" and widest > size_of(ax)[0] / len(labels):
             ax.tick_params("x", rotation=20)
             ax.set_xticks(at[::every], labels, ha="right", rotation_mode="anchor")

@@ -1,13 +1,15 @@
 """A few training rows as the module gets them: images with their labels, or rows of a table."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 
-from sklearnish.data import Dataset, as_dataset
+from sklearnish.data import Dataset
+from sklearnish.estimators import check_some_rows
 from sklearnish.plotting import _axes, _images, _table
 from sklearnish.plotting._first_batch import first_batch
 
@@ -116,7 +118,8 @@ class BatchDisplay:
         TypeError
             If it is no Dataset.
         ValueError
-            If rows are neither images nor a table, or a table of text is to be augmented.
+            If rows are neither images nor a table, there are none, or a table of text is to be
+            augmented.
         ImportError
             If matplotlib is not installed.
         """
@@ -125,6 +128,7 @@ class BatchDisplay:
                 f"dataset must be a Dataset, not {type(dataset).__name__}. Make one of arrays or a "
                 "DataFrame with sn.as_dataset(X, y), of files with sn.scan_images(path) and others."
             )
+        check_some_rows(dataset)
         rows, labels = first_batch(dataset, n_rows, augment=augment, random_state=random_state)
         return cls(rows=rows, labels=labels, label_name=_label_name(dataset)).plot(ax)
 
@@ -147,7 +151,7 @@ class BatchDisplay:
         X : Dataset, array-like, DataFrame or torch Dataset
             Rows to learn from, as `fit` takes them.
         y : array-like of shape (n_rows,) or (n_rows, n_targets), default=None
-            Targets; None takes those of the Dataset.
+            Targets; None takes those of the Dataset; for a transformer, none.
         n_rows : int, default=16
             How many rows of the first batch to draw.
         ax : matplotlib Axes, default=None
@@ -156,14 +160,17 @@ class BatchDisplay:
         Returns
         -------
         BatchDisplay
-            What was drawn. Rows that `fit` would hold out for validation are among them.
+            What was drawn. Rows that `fit` would hold out for validation are among them, and those
+            of a table without augmentation are drawn at random, whatever the sampler.
 
         Raises
         ------
         TypeError
-            If the estimator is not one of sklearnish.
+            If the estimator is not one of sklearnish, or `fit` would raise it for its parameters or
+            for X.
         ValueError
-            If rows are neither images nor a table.
+            If rows are neither images nor a table, or `fit` would raise it for the estimator's
+            parameters or for X.
         ImportError
             If matplotlib is not installed.
         """
@@ -172,7 +179,7 @@ class BatchDisplay:
                 f"{type(estimator).__name__} does not train on batches. Give the estimator of "
                 "sklearnish itself: pipeline[-1], or search.estimator."
             )
-        dataset = as_dataset(X, y)
+        dataset = _rows_of_fit(estimator, X, y)
         rows, labels = first_batch(
             dataset,
             n_rows,
@@ -215,6 +222,17 @@ class BatchDisplay:
         elif not isinstance(rows, np.ndarray):
             self.table_ = _table.draw(self.ax_, rows, self.labels, self.label_name)
         return self
+
+
+def _rows_of_fit(estimator: Any, X: Any, y: Any) -> Dataset:
+    """Make a Dataset as `fit` does, after the same checks; the estimator stays as it is."""
+    checking = copy(estimator)  # the checks note what they find
+    checking._check_params(fresh=True)
+    rows: Dataset = checking._rows(X, reset=True)
+    check_some_rows(rows)
+    if y is not None:
+        return rows.with_target(y)
+    return rows if get_tags(estimator).target_tags.required else rows.without_target()
 
 
 def _seed(estimator: Any) -> int:

@@ -36,7 +36,8 @@ class Candidates:
         """Read them from ``cv_results_``; raise ValueError if there is nothing to draw."""
         import pandas as pd
 
-        _check_metric(results, metric)
+        if metric not in (known := metrics(results)):
+            raise ValueError(f"The search has no metric={metric!r}; choose one of {known}.")
         names = _chosen(results, params)
         columns = {
             "mean": results[f"mean_test_{metric}"],
@@ -48,10 +49,9 @@ class Candidates:
             "place": np.arange(len(results["mean_fit_time"])),
         }
         table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
-        if not np.isfinite(table["mean"]).any():
-            raise ValueError(f"There is no score to draw: mean_test_{metric} is NaN everywhere.")
         has_all = np.logical_and.reduce([_is_given(results[f"param_{name}"]) for name in names])
         table, values = table[has_all].copy(), []
+        _check_some_scores(table, names, metric)
         for place, name in enumerate(names):
             distinct, table[place] = _numbered([*results[f"param_{name}"][has_all]])
             values.append(distinct)
@@ -68,11 +68,23 @@ class Candidates:
         return int(last.sort_values(["mean", "place"], ascending=[False, True]).index[0])
 
 
-def _check_metric(results: Mapping[str, Any], metric: str) -> None:
-    """Raise if the search has no such score."""
-    known = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
-    if metric not in known:
-        raise ValueError(f"The search has no metric={metric!r}; choose one of {known}.")
+def metrics(results: Mapping[str, Any]) -> list[str]:
+    """Name the scores of a search, as its `refit` does; a single one is called "score"."""
+    return [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
+
+
+def _check_some_scores(table: "pd.DataFrame", names: tuple[str, ...], metric: str) -> None:
+    """Raise if no candidate has these parameters together, or none of those that do has a score."""
+    if table.empty:
+        raise ValueError(
+            f"No candidate of the search has both {names[0]} and {names[1]}: they belong to "
+            f"different grids of the list. Choose one of them with params=: {[*names]}."
+        )
+    if not np.isfinite(table["mean"]).any():
+        raise ValueError(
+            f"There is no score to draw: mean_test_{metric} is NaN for every candidate that has "
+            f"{' and '.join(names)}."
+        )
 
 
 def _chosen(results: Mapping[str, Any], params: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -112,7 +112,8 @@ class HistoryDisplay:
         metrics : str or sequence of str, default=None
             Which of the losses and scores to draw; None draws all.
         ax : matplotlib Axes or sequence of them, default=None
-            Where to draw, one for each metric; None makes a figure.
+            Where to draw, one for each metric; None makes a figure. One of yours needs
+            ``layout="constrained"``, which makes room for the legend beside the axes.
 
         Returns
         -------
@@ -146,7 +147,8 @@ class HistoryDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or sequence of them, default=None
-            Where to draw, one for each metric; None makes a figure.
+            Where to draw, one for each metric; None makes a figure. One of yours needs
+            ``layout="constrained"``, which makes room for the legend beside the axes.
         metrics : str or sequence of str, default=None
             Which of the losses and scores to draw; None draws all.
 

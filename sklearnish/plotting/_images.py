@@ -20,12 +20,6 @@ _CHANNELS = (1, 3, 4)
 _GAP = 0.08
 """Room between images, as a share of their width."""
 
-_LARGEST, _SMALLEST = 10.0, 6.0
-"""Sizes of labels, in points."""
-
-_CHARACTER, _LINE = 0.6, 1.6
-"""Width of a character and height of a line, as a share of the size of the font."""
-
 
 def pixels(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Turn rows into images as matplotlib takes them: (n, height, width) or with channels last.
@@ -72,7 +66,7 @@ def draw(
     across, unit = _columns(len(images), tall, *_axes.size_of(ax))
     down = math.ceil(len(images) / across)
     size, most = _font(labels, unit)
-    step = tall + (_LINE * size / 72 / unit if labels else _GAP)
+    step = tall + (_axes.text_height(1, size) / unit if labels else _GAP)
     drawn, texts = [], []
     style: _axes.Style = {"ha": "center", "va": "top", "fontsize": size, "parse_math": False}
     for i, image in enumerate(images):
@@ -107,7 +101,6 @@ def _box(left: float, top: float, tall: float) -> tuple[float, float, float, flo
 
 def _font(labels: Sequence[str] | None, unit: float) -> tuple[float, int]:
     """Return the size of labels that fit under images, and how many characters they may have."""
-    longest = max(map(len, labels)) if labels else 1
-    room = 72 * unit * (1 + _GAP) / _CHARACTER
-    size = min(_LARGEST, max(_SMALLEST, room / max(longest, 1)))
-    return size, max(2, int(room / size))
+    longest, room = max(map(len, labels or ["."])), unit * (1 + _GAP)
+    size = _axes.font_size(_axes.text_width(max(longest, 1), 1), room)
+    return size, max(2, int(room / _axes.text_width(1, size)))

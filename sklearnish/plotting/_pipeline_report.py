@@ -67,7 +67,8 @@ class PipelineReportDisplay:
         estimator : estimator
             A fitted estimator of sklearnish, the last step of a pipeline for example.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None makes a figure. One of yours needs ``layout="constrained"``, which
+            makes room for the legend beside the axes and the sentences below.
 
         Returns
         -------
@@ -94,7 +95,8 @@ class PipelineReportDisplay:
         report : PipelineReport
             Of a fit, or of ``predict_to``.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None makes a figure. One of yours needs ``layout="constrained"``, which
+            makes room for the legend beside the axes and the sentences below.
 
         Returns
         -------
@@ -123,7 +125,8 @@ class PipelineReportDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None makes a figure. One of yours needs ``layout="constrained"``, which
+            makes room for the legend beside the axes and the sentences below.
 
         Returns
         -------

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearnish.plotting import _axes
-from sklearnish.plotting._candidates import Candidates
+from sklearnish.plotting._candidates import Candidates, metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,9 +135,10 @@ class SearchDisplay:
             One or two of its parameters; None takes those that have more than one value. If
             others were varied too, the best score for each value or pair of values is drawn.
         metric : str, default=None
-            Which score, if `scoring` named several; None takes the one that `refit` names.
+            Which score, if `scoring` names several; None takes the one that `refit` names.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None makes a figure. One of yours needs ``layout="constrained"``, which
+            makes room for legend and sentences outside of the axes.
 
         Returns
         -------
@@ -151,8 +152,8 @@ class SearchDisplay:
         TypeError
             If it is no search.
         ValueError
-            If there is no such parameter or metric, there are more than two parameters to choose
-            from, or all fits failed.
+            If there is no such parameter or metric, there are several metrics or more than two
+            parameters to choose from, no candidate has both parameters, or all fits failed.
         ImportError
             If matplotlib is not installed.
         """
@@ -163,10 +164,8 @@ class SearchDisplay:
                 f"{type(estimator).__name__} has no cv_results_. Give a fitted search: "
                 "GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV or HalvingRandomSearchCV."
             )
-        scoring, refit = estimator.scoring, estimator.refit
-        several = "mean_test_score" not in results
-        if metric is None:
-            metric = refit if several and isinstance(refit, str) else "score"
+        metric = _main_metric(results, estimator.refit) if metric is None else metric
+        scoring = estimator.scoring
         name = scoring if isinstance(scoring, str) and metric == "score" else metric
         resource = getattr(estimator, "resource", None)
         return cls(
@@ -179,7 +178,8 @@ class SearchDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; None makes a figure. One of yours needs ``layout="constrained"``, which
+            makes room for legend and sentences outside of the axes.
 
         Returns
         -------
@@ -190,7 +190,7 @@ class SearchDisplay:
         ------
         ValueError
             If there is no such parameter or metric, there are more than two parameters to choose
-            from, or all fits failed.
+            from, no candidate has both parameters, or all fits failed.
         ImportError
             If matplotlib is not installed.
         """
@@ -337,6 +337,19 @@ class SearchDisplay:
     def _color_bar(self, drawn: Any) -> None:
         """Say which score a colour stands for."""
         self.figure_.colorbar(drawn, ax=self.ax_, label=self._score)
+
+
+def _main_metric(results: dict[str, Any], refit: Any) -> str:
+    """Name the score that refit names, or the only one."""
+    names = metrics(results)
+    if isinstance(refit, str) and refit in names:
+        return refit
+    if len(names) > 1:
+        raise ValueError(
+            f"The search has several scores, and refit={refit!r} names none of them. Choose one "
+            f"with metric=: {names}."
+        )
+    return names[0]
 
 
 def _three_digits(value: float) -> str:

@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 Column = tuple[str, list[str]]
 """A name and the text of the cells."""
 
-_LARGEST, _SMALLEST = 9.0, 6.0
-"""Sizes of text, in points."""
-
-_CHARACTER, _LINE = 0.6, 1.8
-"""Width of a character and height of a row, as a share of the size of the font."""
-
 _WIDEST = 14
 """Characters of a cell; what is longer is cut off."""
 
@@ -33,8 +27,8 @@ def draw(
 ) -> "Table":
     """Draw the columns for which there is room, and last the labels, in another colour."""
     width, height = _axes.size_of(ax)
-    size = max(_SMALLEST, min(_LARGEST, 72 * height / (_LINE * (len(frame) + 1))))
-    room = 72 * width / (_CHARACTER * size)
+    size = _axes.font_size(_axes.text_height(len(frame) + 1, 1), height)
+    room = width / _axes.text_width(1, size)
     columns = [(str(name), _cells(column)) for name, column in frame.items()]
     last = [] if labels is None else [(label_name, [*labels])]
     columns = [*_that_fit(columns, room - sum(map(_wide, last))), *last]
@@ -51,7 +45,7 @@ def draw(
     table.set_fontsize(size)
     ink = ax.xaxis.label.get_color()
     for (row, column), cell in table.get_celld().items():
-        cell.set(height=_LINE * size / 72 / height, linewidth=0.5, edgecolor=ink)
+        cell.set(height=_axes.text_height(1, size) / height, linewidth=0.5, edgecolor=ink)
         is_label = labels is not None and column == len(columns) - 1
         weight = "bold" if row == 0 else "normal"
         cell.set_text_props(color=_axes.COLORS[1] if is_label else ink, weight=weight)

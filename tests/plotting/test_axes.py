@@ -97,6 +97,31 @@ def test_what_is_long_keeps_its_ends_or_its_beginning():
     assert _axes.cut("abcd", 4) == "abcd"
 
 
+@pytest.mark.parametrize(("room", "size"), [(100.0, 9.0), (0.001, 6.0), (0.5, 7.5)])
+def test_text_is_as_large_as_its_room_but_can_be_read(room, size):
+    assert _axes.font_size(_axes.text_width(8, 1), room) == pytest.approx(size)
+    found = _axes.font_size(_axes.text_height(2, 1), room)
+    assert found == pytest.approx(np.clip(room * 72 / (2 * 1.8), 6, 9))
+
+
+def test_text_is_no_wider_or_higher_than_estimated():
+    figure, ax = plt.subplots()
+    text = ax.text(0, 0, "permutation_importance")
+    box = text.get_window_extent()
+    size = text.get_fontsize()
+    assert 0.8 < box.width / figure.dpi / _axes.text_width(22, size) < 1.1
+    assert 0.4 < box.height / figure.dpi / _axes.text_height(1, size) < 1
+
+
+@pytest.mark.parametrize("fontsize", [8, 16])
+def test_sentences_are_as_wide_as_the_axes(fontsize):
+    with plt.rc_context({"font.size": fontsize}):
+        figure, ax = plt.subplots(figsize=(8, 6), layout="constrained")
+        _axes.sentences_below(ax, "Readers wait for the disk most of the time. " * 6)
+        figure.canvas.draw()
+        assert 0.7 < ax.texts[0].get_window_extent().width / ax.bbox.width <= 1
+
+
 def test_colours_differ():
     assert _axes.color(2, 3) == _axes.COLORS[2]
     assert len({_axes.color(i, 12) for i in range(12)}) == 12

@@ -64,11 +64,51 @@ def test_an_estimator_of_tables_shows_the_table():
     assert display.rows.columns.tolist() == ["town", "n"]
 
 
+def test_a_table_without_names_has_those_of_the_fit():
+    rows = FRAME.to_numpy()  # of objects
+    display = Display.from_estimator(sn.TabularClassifier(), rows, NAMES, n_rows=40)
+    assert display.rows.columns.tolist() == ["x0", "x1"]
+    labels = dict(zip(display.rows["x1"], display.labels, strict=True))
+    assert labels == dict(enumerate(NAMES))
+
+
+@pytest.mark.parametrize(
+    ("params", "X", "message"),
+    [
+        ({}, IMAGES.reshape(40, -1), r"takes images: .* rows of shape \(48,\)"),
+        ({}, np.zeros((40, 8, 8, 3), np.uint8), "channels first"),
+        ({"crop": -1}, IMAGES, "'crop' parameter of ImageClassifier"),
+        ({}, IMAGES[:0], "0 sample"),
+        ({}, sn.as_dataset(IMAGES)[:0], "0 sample"),
+    ],
+)
+def test_the_checks_of_fit_come_first(params, X, message):
+    clf = sn.ImageClassifier(**params)
+    with pytest.raises(ValueError, match=message):
+        Display.from_estimator(clf, X, NAMES[: len(X)])
+    assert vars(clf) == vars(sn.ImageClassifier(**params))
+
+
+def test_checks_leave_a_fitted_estimator_as_it_is():
+    clf = sn.TorchClassifier(max_epochs=1).fit(FRAME[["n"]], NAMES)
+    before = dict(vars(clf))
+    Display.from_estimator(clf, IMAGES, NAMES, n_rows=2)
+    assert vars(clf) == before
+
+
+def test_a_transformer_has_no_labels_but_those_given():
+    model = sn.TorchTransformer()
+    assert Display.from_estimator(model, FRAME[["n"]], n_rows=2).labels is None
+    assert len(Display.from_estimator(model, FRAME[["n"]], NAMES, n_rows=2).labels) == 2
+
+
 def test_what_cannot_be_drawn():
     with pytest.raises(TypeError, match=r"must be a Dataset, not ndarray.*sn\.as_dataset"):
         Display.from_dataset(IMAGES)
     with pytest.raises(TypeError, match=r"LogisticRegression does not train on batches"):
         Display.from_estimator(LogisticRegression(), IMAGES)
+    with pytest.raises(ValueError, match="0 sample"):
+        Display.from_dataset(sn.as_dataset(IMAGES)[:0])
     figures = plt.get_fignums()
     with pytest.raises(ValueError, match="neither images"):
         Display.from_dataset(sn.as_dataset(np.zeros((9, 2, 3, 4, 5))))

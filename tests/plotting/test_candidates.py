@@ -43,6 +43,17 @@ def test_candidates_without_a_parameter_are_left_out():
     assert found.table["mean"].tolist() == [1, 3]
 
 
+GRIDS = results([1, 2, 4, 3], lr=[1, 2, ..., ...], n=[..., ..., 8, 16])
+
+
+def test_parameters_of_different_grids_are_drawn_one_by_one():
+    with pytest.raises(ValueError, match=r"has both lr and n.*params=: \['lr', 'n'\]"):
+        Candidates.of(GRIDS, None, "score")
+    found = Candidates.of(GRIDS, "n", "score")
+    assert found.values == ([8, 16],)
+    assert found.table["mean"].tolist() == [4, 3]
+
+
 def test_each_iteration_of_a_halving_has_its_candidates():
     table = results([0.9, 0.1, 0.5], a=[1, 2, 1])
     table |= {"iter": np.array([0, 0, 1]), "n_resources": np.array([10, 10, 30])}
@@ -77,5 +88,10 @@ def test_what_cannot_be_drawn(params, metric, message):
 
 
 def test_where_all_fits_failed():
-    with pytest.raises(ValueError, match="NaN everywhere"):
-        Candidates.of(results([np.nan], a=[1]), None, "score")
+    with pytest.raises(ValueError, match="NaN for every candidate that has a and b"):
+        Candidates.of(results([np.nan, np.nan], a=[1, 2], b=[1, 2]), None, "score")
+
+
+def test_where_all_fits_with_a_parameter_failed():
+    with pytest.raises(ValueError, match="NaN for every candidate that has a"):
+        Candidates.of(results([np.nan, 0.5], a=[1, ...], b=[1, 1]), "a", "score")

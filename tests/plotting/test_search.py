@@ -151,9 +151,23 @@ def test_several_metrics():
     assert display.errorbar_[0].lines[0].get_ydata().tolist() == scores
     with pytest.raises(ValueError, match=r"choose one of \['accuracy', 'recall'\]"):
         Display.from_estimator(search, metric="auc")
-    loose = GridSearchCV(MODEL, {"alpha": [1]}, scoring=["accuracy"], refit=False, cv=2).fit(X, Y)
-    with pytest.raises(ValueError, match=r"choose one of \['accuracy'\]"):
-        Display.from_estimator(loose)
+    search.refit = False
+    with pytest.raises(
+        ValueError, match=r"refit=False names none .*metric=: \['accuracy', 'recall'\]"
+    ):
+        Display.from_estimator(search)
+    only = GridSearchCV(MODEL, {"alpha": [1]}, scoring=["recall"], refit=False, cv=2).fit(X, Y)
+    assert Display.from_estimator(only).ax_.get_ylabel() == "Recall"
+
+
+def test_a_list_of_grids():
+    space = [{"alpha": [1e-4, 1e-2]}, {"penalty": ["l1", "l2"]}]
+    search = GridSearchCV(MODEL, space, cv=2).fit(X, Y)
+    with pytest.raises(ValueError, match=r"has both alpha and penalty"):
+        Display.from_estimator(search)
+    (line,) = Display.from_estimator(search, params="penalty").errorbar_
+    scores = search.cv_results_["mean_test_score"][2:]
+    assert line.lines[0].get_ydata().tolist() == scores.tolist()
 
 
 @pytest.mark.parametrize("size", [(4, 3), (6.4, 4.8)])
