@@ -11,9 +11,9 @@ import numpy as np
 
 from sklearnish.data import atomic_path
 from sklearnish.estimators import STEP
+from sklearnish.persistence._exporting.model_parts import Parts, parts_of
 from sklearnish.persistence._exporting.network import Network
 from sklearnish.persistence._exporting.onnx_file import check_installed, onnx_bytes, onnx_runner
-from sklearnish.persistence._exporting.parts import Parts, parts_of
 from sklearnish.persistence._exporting.torch_file import torch_bytes, torch_runner
 from sklearnish.persistence._exporting.trial import check_predictions
 
@@ -32,7 +32,8 @@ def export(estimator: Any, path: Any) -> None:
     estimator : estimator
         A fitted classifier or regressor of sklearnish; a Pipeline that ends with one, and has
         StandardScaler, MinMaxScaler, MaxAbsScaler and RobustScaler before it, also in a `Streamed`,
-        or a `TableEncoder` as its first step; or a search, of which the best estimator is written.
+        or a `TableEncoder` as its first step; or a search, alone or in a Pipeline, of which the
+        best estimator is written.
     path : path-like
         The file to write, named ``.onnx`` or ``.pt2``; one of that name is replaced when the new
         one is whole.
@@ -40,8 +41,9 @@ def export(estimator: Any, path: Any) -> None:
     Raises
     ------
     ValueError
-        If the name ends otherwise, a step or column cannot be part of a graph, torch cannot make a
-        graph of the module, or the file does not predict as the estimator.
+        If the name ends otherwise, a step or column cannot be part of a graph, a column of an
+        ``.onnx`` file has empty text and missing values, a search was fitted without ``refit``,
+        torch cannot make a graph of the module, or the file does not predict as the estimator.
     TypeError
         If `estimator` is none of the above.
     NotFittedError
@@ -71,8 +73,9 @@ def export(estimator: Any, path: Any) -> None:
     - numbers: float64, NaN where one is missing; bool as 0 and 1, durations in seconds;
     - dates: float64, seconds since 1970-01-01 00:00 of the clocks in the column's time zone; NaN
       where one is missing;
-    - text of few values: strings, "" where one is missing. In a ``.pt2`` file, int64: 0 for values
-      that are unknown, 1 for the first of the levels, and so on;
+    - text of few values: strings, "" where one is missing. Where "" is one of the levels, it means
+      itself, and no value of `fit` may be missing. In a ``.pt2`` file, int64: 0 for values that are
+      unknown, 1 for the first of the levels, and so on, then one for what is missing;
     - lists: float64, of shape (n_rows, length).
 
     Free text cannot be exported.

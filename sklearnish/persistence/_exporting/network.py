@@ -3,16 +3,16 @@
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from sklearnish.estimators import input_dtype
-from sklearnish.persistence._exporting.parts import Parts
+from sklearnish.persistence._exporting.model_parts import Parts
 from sklearnish.persistence._exporting.table import Category, Table, TableColumn
 from sklearnish.training import copied_modules
 
@@ -32,16 +32,14 @@ class Input:
         Type of its values, such as "float32".
     shape : tuple of int
         Shape of one row.
+    about : mapping
+        What else is to be known of its values: nothing.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 AnyInput = Input | TableColumn

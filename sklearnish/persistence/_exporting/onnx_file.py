@@ -70,7 +70,7 @@ def onnx_bytes(network: Network, about: Mapping[str, Any]) -> bytes:
 
 
 def _check_possible(network: Network) -> None:
-    """Refuse what is too large for one file, and columns without a name."""
+    """Refuse what is too large for one file, and columns that it could not take as they are."""
     n_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
     if n_bytes > _MOST_BYTES:
         raise ValueError(
@@ -79,6 +79,13 @@ def _check_possible(network: Network) -> None:
         )
     if not all(one.name for one in network.inputs):
         raise ValueError("A column has an empty name, which no input of ONNX has; rename it.")
+    for one in filter(is_text, network.inputs):
+        if one.is_ambiguous:
+            raise ValueError(
+                f"The column {one.name!r} has empty text and missing values, and an .onnx file "
+                "takes both as empty text. Fit with another text in place of one of them, such as "
+                f"X[{one.name!r}].fillna('missing'); or write a .pt2 file, which takes codes."
+            )
 
 
 def _name_ends(model: Any, inputs: list[AnyInput], result: str) -> None:

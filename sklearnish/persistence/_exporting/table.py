@@ -196,6 +196,11 @@ class Category:
         yield codes, self.n_codes
 
     @property
+    def is_ambiguous(self) -> bool:
+        """Say whether text alone cannot tell what is missing from the level "", of another code."""
+        return self.is_text and self.column.gaps and "" in self.column.levels
+
+    @property
     def codes(self) -> dict[str, int]:
         """Return the code of each text; empty text is what is missing, unless it is a level."""
         missing = {"": self.n_codes - 1} if self.column.gaps else {}
@@ -207,7 +212,8 @@ class Category:
         if not self.is_text:
             given, _ = _with_gap([float(first), float(last)])
             return given, pa.array([None, first, last])
-        return np.array(["", first, f"{last}?"], object), pa.array([None, first, f"{last}?"])
+        empty = "" if "" in self.column.levels else None
+        return np.array(["", first, f"{last}?"], object), pa.array([empty, first, f"{last}?"])
 
 
 class Date:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sklearnish.persistence._exporting.model_parts import Parts, center_of
 from sklearnish.persistence._exporting.network import Input, Network, X
-from sklearnish.persistence._exporting.parts import Parts, center_of
 from sklearnish.preprocessing import TableEncoder
 
 Array = npt.NDArray[Any]

@@ -7,8 +7,8 @@ from sklearn.datasets import load_iris
 from torch import nn
 
 import sklearnish as sn
+from sklearnish.persistence._exporting.model_parts import parts_of
 from sklearnish.persistence._exporting.network import Network, traced
-from sklearnish.persistence._exporting.parts import parts_of
 
 X, y = load_iris(return_X_y=True)
 KEPT = {"max_epochs": 1, "random_state": 0}

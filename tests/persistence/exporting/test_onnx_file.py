@@ -12,9 +12,9 @@ from sklearn.datasets import load_iris
 from torch import nn
 
 import sklearnish as sn
+from sklearnish.persistence._exporting.model_parts import parts_of
 from sklearnish.persistence._exporting.network import Input, Network
 from sklearnish.persistence._exporting.onnx_file import check_installed, onnx_bytes, onnx_runner
-from sklearnish.persistence._exporting.parts import parts_of
 
 X, y = load_iris(return_X_y=True)
 KEPT = {"max_epochs": 1, "random_state": 0}
@@ -33,6 +33,25 @@ def test_an_onnx_file_predicts_as_the_estimator_and_says_what_it_is():
         (found,) = session.run(None, {"X": X[:n].astype(np.float32)})
         wanted = clf.predict_proba(X)[:n]
         np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+EMPTY = pd.DataFrame({"size": X[:, 0], "town": np.where(y > 0, "", "Rome")})
+
+
+@pytest.mark.slow
+def test_empty_text_that_was_a_level_means_itself(tmp_path):
+    tab = sn.TabularClassifier(quality="fast", **KEPT).fit(EMPTY, y)
+    sn.export(tab, tmp_path / "model.onnx")
+    given = {"size": X[:, 0], "town": EMPTY["town"].to_numpy(object)}
+    (found,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, given)
+    np.testing.assert_allclose(found, tab.predict_proba(EMPTY), rtol=1e-4)
+
+
+def test_empty_text_beside_missing_values_is_refused_by_name():
+    frame = EMPTY.where(X[:, [1, 1]] < 3.5, None)
+    network = Network(parts_of(sn.TabularClassifier(quality="fast", **KEPT).fit(frame, y)))
+    with pytest.raises(ValueError, match=r"'town' has empty text and missing.*fillna\('missing'\)"):
+        onnx_bytes(network, {})
 
 
 @pytest.mark.slow

@@ -104,6 +104,16 @@ def test_empty_text_is_a_level_if_it_was_one():
     assert Table(encoder).columns[0].codes == {"": 1, "Rome": 2}
 
 
+@pytest.mark.parametrize("values", [["", "Rome", None], ["", "Rome"], ["Rome", None], ["Rome"]])
+def test_made_up_text_has_one_code_in_both_forms(values):
+    encoder = TableEncoder(one_hot=False).fit(pd.DataFrame({"town": [*values, "Bonn"] * 9}))
+    (column,) = Table(encoder).columns
+    given, texts = column.made_up()
+    right = encoder.transform(pd.DataFrame({"town": texts.to_pylist()}))
+    assert [column.codes.get(text, 0) for text in given] == np.asarray(right).ravel().tolist()
+    assert column.is_ambiguous == ({"", None} <= set(values))
+
+
 def test_made_up_values_are_the_same_in_both_forms():
     X = table()
     encoder = TableEncoder(one_hot=False).fit(X)

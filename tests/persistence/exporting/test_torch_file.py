@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import sklearnish as sn
+from sklearnish.persistence._exporting.model_parts import parts_of
 from sklearnish.persistence._exporting.network import Network
-from sklearnish.persistence._exporting.parts import parts_of
 from sklearnish.persistence._exporting.torch_file import torch_bytes, torch_runner
 
 X, y = load_iris(return_X_y=True)

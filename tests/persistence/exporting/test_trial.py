@@ -7,8 +7,8 @@ from sklearn.datasets import load_iris
 from torch import nn
 
 import sklearnish as sn
+from sklearnish.persistence._exporting.model_parts import parts_of
 from sklearnish.persistence._exporting.network import Network
-from sklearnish.persistence._exporting.parts import parts_of
 from sklearnish.persistence._exporting.trial import check_predictions
 
 X, y = load_iris(return_X_y=True)

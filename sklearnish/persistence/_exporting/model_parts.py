@@ -43,7 +43,7 @@ class Parts:
     Attributes
     ----------
     model : estimator
-        What is asked for predictions: the estimator, or a Pipeline that ends with it.
+        What is asked for predictions: the estimator, or a Pipeline or search around it.
     estimator : TorchEstimator
         The estimator.
     encoder : TableEncoder or None
@@ -64,20 +64,19 @@ def parts_of(model: Any) -> Parts:
     Raises
     ------
     TypeError
-        If it is none of ours, or no Pipeline that ends with one of ours.
+        If it is none of ours, nor a Pipeline or search around one.
     ValueError
-        If a step of a Pipeline cannot be part of a graph.
+        If a step of a Pipeline cannot be part of a graph, or a search has no best estimator.
     NotFittedError
         If it is not fitted.
     """
-    model = getattr(model, "best_estimator_", model)
     steps = list(_steps(model)) or [("", model)]
     _, estimator = steps.pop()
     if not isinstance(estimator, TorchEstimator) or not estimator._result:
         is_class = isinstance(estimator, type)
         told = f"the class {estimator.__name__}" if is_class else type(estimator).__name__
         raise TypeError(
-            f"export takes a classifier or regressor of sklearnish, or a Pipeline that ends with "
+            f"export takes a classifier or regressor of sklearnish, or a Pipeline or search around "
             f"one, got {told}."
         )
     check_is_fitted(estimator)
@@ -93,15 +92,28 @@ def parts_of(model: Any) -> Parts:
 
 
 def _steps(model: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """List the steps that do something, those of inner Pipelines too."""
+    """List the steps that do something, those of inner Pipelines and best estimators too."""
     if isinstance(model, Pipeline):
         for inner, step in model.steps:
             yield from _steps(step, inner)
     elif isinstance(model, Streamed):
         check_is_fitted(model)
         yield from _steps(model.transformer_, name)
+    elif hasattr(model, "error_score"):  # of searches alone, fitted or not
+        yield from _steps(_best_of(model), name)
     elif model is not None and not (isinstance(model, str) and model == "passthrough"):
-        yield name, getattr(model, "best_estimator_", model)
+        yield name, model
+
+
+def _best_of(search: Any) -> Any:
+    """Return what a search found, if it is fitted and kept that."""
+    check_is_fitted(search)
+    if not hasattr(search, "best_estimator_"):
+        raise ValueError(
+            f"{type(search).__name__} was fitted with refit={search.refit!r} and has no best "
+            "estimator. Fit it with refit=True."
+        )
+    return search.best_estimator_
 
 
 def _scaling(name: str, step: Any) -> Scaling:

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 import sklearnish as sn
-from sklearnish.persistence._exporting.parts import parts_of
+from sklearnish.persistence._exporting.model_parts import parts_of
 from sklearnish.preprocessing import Streamed
 
 rng = np.random.default_rng(0)
@@ -47,12 +47,31 @@ def test_steps_are_found_in_pipelines_streamed_and_searches():
     model = make_pipeline(None, StandardScaler(), inner, clf)
     search = GridSearchCV(model, {"torchclassifier__lr": [0.01]}, cv=2).fit(X, y)
     parts = parts_of(search)
-    assert parts.model is search.best_estimator_
-    assert parts.estimator is parts.model[-1]
+    assert parts.model is search
+    assert parts.estimator is search.best_estimator_[-1]
+    assert_scaled(parts, search.best_estimator_[:-1].transform(X))
+
+
+def test_a_search_may_be_within_a_pipeline():
+    inner = GridSearchCV(make_pipeline(MaxAbsScaler(), clf), {"torchclassifier__lr": [0.1]}, cv=2)
+    model = make_pipeline(StandardScaler(), inner).fit(X, y)
+    best = model[-1].best_estimator_
+    parts = parts_of(model)
+    assert parts.estimator is best[-1]
+    assert_scaled(parts, best[:-1].transform(model[:-1].transform(X)))
+
+
+def assert_scaled(parts, wanted):
     rows = torch.tensor(X)
     for scaling in parts.scalings:
         rows = scaling(rows)
-    np.testing.assert_allclose(rows.numpy(), parts.model[:-1].transform(X), rtol=1e-9)
+    np.testing.assert_allclose(rows.numpy(), wanted, rtol=1e-9)
+
+
+def test_a_search_that_kept_no_estimator_is_refused():
+    search = GridSearchCV(clf, {"lr": [0.1]}, cv=2, refit=False).fit(X, y)
+    with pytest.raises(ValueError, match=r"GridSearchCV was fitted with refit=False.*refit=True"):
+        parts_of(search)
 
 
 def test_other_steps_are_refused_by_name():
@@ -94,6 +113,12 @@ def test_what_is_no_estimator_is_refused(given, told):
 
 def test_an_estimator_that_is_not_fitted_is_refused():
     new = sn.TorchClassifier()
-    for model in (new, make_pipeline(StandardScaler(), new), make_pipeline(Streamed(PCA()), new)):
+    search = GridSearchCV(new, {"lr": [0.1]})
+    pipelines = [
+        make_pipeline(StandardScaler(), new),
+        make_pipeline(StandardScaler(), search),
+        make_pipeline(Streamed(PCA()), new),
+    ]
+    for model in (new, search, *pipelines):
         with pytest.raises(NotFittedError):
             parts_of(model)
