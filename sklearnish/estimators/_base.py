@@ -139,6 +139,9 @@ class TorchEstimator(
         """Put what rows pass through before a module, or after it, around it."""
         return module
 
+    def _adjust(self, module: nn.Module) -> None:
+        """Set what a fit that goes on may change in what is around a module."""
+
     def _criterion_params(self, criterion: Any) -> dict[str, Any]:
         """Return the arguments of the criterion's class."""
         return dict(self.criterion_params or {})

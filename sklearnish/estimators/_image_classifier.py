@@ -1,13 +1,19 @@
 """ImageClassifier: images of class folders, tars and arrays in, classes out."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
 from sklearnish.data import Dataset, per_batch, resolve_device
 from sklearnish.estimators._classifier import TorchClassifier
 from sklearnish.estimators._constructor import parameterized
-from sklearnish.estimators._fitting.images import FlipAndCrop, check_images
+from sklearnish.estimators._fitting.images import (
+    FlipAndCrop,
+    check_crop,
+    check_images,
+    check_values,
+    kind_of_values,
+)
 from sklearnish.estimators._fitting.inputs import to_dataset
 from sklearnish.estimators._fitting.sizes import choose_image_sizes
 from sklearnish.estimators._image_parameters import ImageParameters
@@ -21,7 +27,8 @@ class ImageClassifier(ImageParameters, TorchClassifier):
     X may be a Dataset of `scan_images` (class folders, tars), an array or tensor of shape
     (n_images, channels, height, width), or any torch Dataset of such images. Bytes stay bytes until
     they reach the module, which scales them. `n_features_in_` is the number of channels; images
-    to predict may have another size than those of `fit`. Everything else is as in
+    to predict may have another size than those of `fit`, but not another range: bytes after images
+    scaled to about 1, or those after bytes, raise a `ValueError`. Everything else is as in
     `TorchClassifier`.
 
     Parameters
@@ -56,16 +63,27 @@ class ImageClassifier(ImageParameters, TorchClassifier):
     array([0, 1, 0, 1])
     """
 
+    _looks_at_rows: ClassVar[bool] = True
+
     def _rows(self, X: Any, *, reset: bool) -> Dataset:
         return check_images(self, to_dataset(self, X, reset=reset))
 
     def _prepared(
         self, data: Dataset, valid: Dataset | None, *, fresh: bool
     ) -> tuple[Dataset, Dataset | None]:
+        check_crop(self, data)
         if fresh:
+            self._values = kind_of_values(data)
             on_cpu = resolve_device(self.device).type == "cpu"
             self.width_ = (32 if on_cpu else 64) if self.width == "auto" else int(self.width)
+        for rows in (data, valid):
+            if rows is not None:
+                check_values(self, rows)
         return data, valid
+
+    def _inputs(self, data: Dataset) -> Dataset:
+        check_values(self, data)
+        return data
 
     def _module_asked(self) -> tuple[Any, dict[str, Any] | None]:
         if self.module is not None:
@@ -74,12 +92,14 @@ class ImageClassifier(ImageParameters, TorchClassifier):
         return ImageCNN, own | (self.module_params or {})
 
     def _around(self, module: nn.Module) -> nn.Module:
-        return ImageModule(
-            module,
-            self.n_features_in_,
-            flip_average=self.flip_average and self.flip != "none",
-            channels_last=self.channels_last,
-        )
+        made = ImageModule(module, self.n_features_in_)
+        self._adjust(made)
+        return made
+
+    def _adjust(self, module: nn.Module) -> None:
+        assert isinstance(module, ImageModule)
+        module.flip_average = self.flip_average and self.flip != "none"
+        module.channels_last = self.channels_last
 
     def _criterion_params(self, criterion: Any) -> dict[str, Any]:
         given = super()._criterion_params(criterion)

@@ -53,7 +53,8 @@ class ImageParameters:
         kind="float",
         allowed=[Interval(Real, 0, 1, closed="left")],
         doc="""Share of the target that is spread over all classes, in the default criterion for
-        one label per image. `loss_` is the loss with it.""",
+        one label per image; not with a `module` of a single output for two classes, whose
+        criterion is another. `loss_` is the loss with it.""",
     )
     channels_last: bool = parameter(
         default=True,

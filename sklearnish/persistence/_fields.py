@@ -44,6 +44,7 @@ FITTED: dict[str, Any] = {
     "_sklearn_output_config": dict[str, str],
     "_transforms_by": str,
     "_takes": Literal[None, nn.BCELoss, nn.NLLLoss],
+    "_values": str,
     "_width_fitted": int,
     "_y_shape": tuple,
 }

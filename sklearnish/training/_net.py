@@ -25,7 +25,7 @@ from sklearnish.training._step.compiled import CompiledStep
 from sklearnish.training._step.descent import Descent
 from sklearnish.training._step.optimizers import make_optimizer
 from sklearnish.training._step.out_of_memory import is_out_of_memory, too_large
-from sklearnish.training._step.parts import frozen, groups_of, rest
+from sklearnish.training._step.parts import frozen, groups_of, put_in_eval_mode
 from sklearnish.training._step.precision import weight_dtype
 from sklearnish.training._step.step import Step
 
@@ -138,7 +138,7 @@ class Net(StatefulNet):
         """Put the module in training or eval mode; what is frozen stays in the latter."""
         super()._set_training(training)
         if training:
-            rest(self.module_, self.freeze)
+            put_in_eval_mode(self.module_, self.freeze)
 
     def torch_compile(self, module: Any, name: str) -> Any:
         """Leave the module as it is: the step is compiled, not what it consists of."""

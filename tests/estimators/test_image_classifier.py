@@ -116,6 +116,36 @@ def test_other_sizes_may_be_predicted(fitted):
         fitted.predict(X.transpose(0, 2, 3, 1))
 
 
+def test_images_of_another_range_are_refused(fitted, tmp_path):
+    X, y = images()
+    scaled = (X / 255).astype(np.float32)
+    np.testing.assert_array_equal(fitted.predict(X.astype(np.float32)), fitted.predict(X))
+    for use in (fitted.predict, lambda X: fitted.predict_to(tmp_path / "p.npy", X)):
+        for rows in (scaled, torch.from_numpy(scaled), sn.as_dataset(scaled)):
+            with pytest.raises(ValueError, match=r"scaled to about 1; .* in fit .*X \* 255"):
+                use(rows)
+    of_scaled = classifier().fit(scaled, y)
+    sn.save(of_scaled, tmp_path / "m.sn")
+    for clf in (of_scaled, sn.load(tmp_path / "m.sn")):
+        for use in (clf.score, clf.partial_fit, clf.set_params(warm_start=True).fit):
+            with pytest.raises(ValueError, match=r"bytes from 0 to 255; .*X / 255 scales"):
+                use(X, y)
+    with pytest.raises(ValueError, match=r"bytes from 0 to 255; .*X / 255 scales"):
+        classifier().fit(scaled, y, X_val=X, y_val=y)
+
+
+def test_only_training_images_must_be_larger_than_crop(fitted, tmp_path):
+    X, y = images(height=2, width=2)
+    fitted.predict_to(tmp_path / "p.npy", X)
+    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), fitted.predict(X))
+    for rows in (X[..., :1], torch.from_numpy(X[..., :1])):
+        with pytest.raises(ValueError, match="2 x 1 pixels are too small"):
+            fitted.predict(rows)
+    with pytest.raises(ValueError, match="too small for crop=2"):
+        classifier().partial_fit(X, y)
+    assert "valid_loss" in classifier().fit(*images(), X_val=X, y_val=y).history_[0]
+
+
 def test_images_of_different_sizes_are_refused(folder, tmp_path):
     for i, side in enumerate((8, 9)):
         (tmp_path / str(i)).mkdir()
@@ -124,6 +154,17 @@ def test_images_of_different_sizes_are_refused(folder, tmp_path):
         classifier().fit(sn.scan_images(tmp_path))
     with pytest.raises(ValueError, match="of one shape: resize images"):
         classifier().fit([np.zeros((3, side, side)) for side in (8, 9, 8)], [0, 1, 0])
+
+
+def test_what_predictions_are_may_change_in_a_fit_that_goes_on(fitted):
+    X, y = images()
+    for go_on in ("fit", "partial_fit"):
+        clf = classifier(warm_start=True).fit(X, y)
+        assert clf.module_.flip_average
+        assert clf.module_.channels_last
+        getattr(clf.set_params(flip="none", channels_last=False), go_on)(X, y)
+        assert not clf.module_.flip_average
+        assert not clf.module_.channels_last
 
 
 def test_saved_cloned_and_trained_further(fitted, tmp_path):

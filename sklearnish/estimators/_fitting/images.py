@@ -20,28 +20,80 @@ _IMAGES, _NBYTES = 2_000, 2**25
 _CHANNELS = (1, 3, 4)
 """How many channels images usually have: an axis as long as that may be theirs."""
 
+_LOOKED_AT, _SCALED = 8, 4.0
+"""Images that tell in which range all are; scaled and standardised values do not go beyond."""
+
+_MIXER = -7046029254386353131  # 2^64 divided by the golden ratio, as torch's integers have it
+"""A product with it has middle bits that every bit of the factor changes."""
+
 
 def check_images(estimator: Any, dataset: Dataset) -> Dataset:
-    """Refuse rows that are no images of channels first, or too small for what is asked."""
+    """Refuse rows that are no images of channels first."""
     shape, name = dataset.row_shape, type(estimator).__name__
     if len(shape) != 3:
         raise ValueError(
             f"{name} takes images: X of shape (n_images, channels, height, width), and got rows "
             f"of shape {shape}. {_cure(shape)}"
         )
-    if shape[0] not in _CHANNELS and shape[2] in _CHANNELS:
+    if _look_like_channels_last(shape):
         raise ValueError(
             f"{name} takes images with channels first, (channels, height, width), and these rows "
             f"of shape {shape} look like (height, width, channels). Move the axes: "
             "X.transpose(0, 3, 1, 2) for an array, ds.map_batches(lambda X: X.permute(0, 3, 1, 2)) "
             "for a Dataset."
         )
-    if min(shape[1:]) < max(2, estimator.crop + 1):
+    if min(shape[1:]) < 2:
         raise ValueError(
-            f"Images of {shape[1]} x {shape[2]} pixels are too small for crop={estimator.crop}: "
-            "both sides must have at least 2 pixels, and more than crop."
+            f"Images of {shape[1]} x {shape[2]} pixels are too small: both sides must have at "
+            "least 2 pixels."
         )
     return dataset
+
+
+def _look_like_channels_last(shape: tuple[int, ...]) -> bool:
+    """Say whether the last axis is shorter than two equal sides, or usual for channels alone."""
+    square = shape[0] == shape[1] > shape[2]
+    return square or (shape[0] not in _CHANNELS and shape[2] in _CHANNELS)
+
+
+def check_crop(estimator: Any, dataset: Dataset) -> None:
+    """Refuse images that cannot be moved as far as training would move them."""
+    _, height, width = dataset.row_shape
+    if min(height, width) <= estimator.crop:
+        raise ValueError(
+            f"Images of {height} x {width} pixels are too small for crop={estimator.crop}: both "
+            "sides must have more pixels than crop."
+        )
+
+
+def kind_of_values(dataset: Dataset) -> str:
+    """Tell "whole" numbers, such as bytes, from those "scaled" to about 1; "" may be either."""
+    if dataset.dtype == np.uint8:
+        return "whole"
+    X = read_finite(dataset.without_target(), np.arange(min(len(dataset), _LOOKED_AT))).X
+    assert isinstance(X, Tensor)
+    large = bool(X.abs().max() > _SCALED)
+    if torch.equal(X, X.round()):
+        return "whole" if large else ""
+    return "" if large else "scaled"
+
+
+def check_values(estimator: Any, dataset: Dataset) -> None:
+    """Refuse images in another range than those of fit, which a network takes for flat grey."""
+    known = getattr(estimator, "_values", "")  # "" for an estimator saved before it was noted
+    if not known or not len(dataset):
+        return
+    found = kind_of_values(dataset)
+    if not found or found == known:
+        return
+    told = {"whole": "whole numbers, such as bytes from 0 to 255", "scaled": "scaled to about 1"}
+    cure = (
+        "X * 255 undoes ToTensor" if known == "whole" else "X / 255 scales bytes as ToTensor does"
+    )
+    raise ValueError(
+        f"Values of these images are {told[found]}; those of the images in fit were {told[known]}. "
+        f"Make them as those of fit ({cure}), or fit on images like these."
+    )
 
 
 def _cure(shape: tuple[int, ...]) -> str:
@@ -106,7 +158,8 @@ class FlipAndCrop:
         if self.flip == "random":
             return torch.from_numpy(rng.random(len(X)) < 0.5).to(X.device)
         sums = X.contiguous().view(torch.uint8).flatten(1).sum(1)  # the same for mirror images
-        return (sums + epoch) % 2 == 1
+        # Sums may all be even, as those of digits * 8: a bit is taken to which all of them count.
+        return ((sums * _MIXER >> 32) + epoch) % 2 == 1
 
 
 def _reflected(places: Tensor, n: int) -> Tensor:

@@ -113,10 +113,12 @@ def make_net(
     if start == "net":
         net = estimator.net_.twin()
         net.batch_size = estimator.batch_size_
+        estimator._adjust(net.module_)
         return net
     if start == "module":  # copied; parameters may have been changed since
         (module,) = training.copied_modules(estimator.net_.module_)
         module.to(device, training.weight_dtype(estimator.precision))
+        estimator._adjust(module)
         net = build_net(estimator, module, data, device, known)
         net.history.extend(estimator.net_.history)
         return net
@@ -328,10 +330,12 @@ def build_net(
 
 def _parts(estimator: Any, module: nn.Module) -> tuple[list[str], dict[str, float]]:
     """Check the names of parts that are frozen, or learn at rates of their own."""
-    names, factors = estimator.freeze or (), estimator._lr_factors()
-    freeze = [names] if isinstance(names, str) else list(names)
+    names, factors = estimator.freeze, estimator._lr_factors()
+    freeze = [names] if isinstance(names, str) else list(names or ())
     if not all(isinstance(name, str) for name in freeze):
-        raise TypeError(f"freeze={names!r} must be a name of a part of the module, or a list.")
+        raise TypeError(
+            f"freeze={names!r} must be a name of a part of the module, or a list of names."
+        )
     for name, factor in factors.items():
         number = isinstance(factor, Real) and not isinstance(factor, bool)
         if not (isinstance(name, str) and number and 0 < factor < float("inf")):

@@ -53,6 +53,9 @@ class AnswerMixin:
 
     _methods: ClassVar[dict[str, str]] = {"predict": "_predict_of"}
 
+    _looks_at_rows: ClassVar[bool] = False
+    """Whether `_rows` and `_inputs` do more to rows to predict for than to make a Dataset."""
+
     _result: ClassVar[str] = ""
     """Name of what an exported model returns, "" for one that is not exported."""
 
@@ -85,13 +88,14 @@ class AnswerMixin:
             self._answer(method, X),
             self.predict_batch_size,
         )
-        small = small_array(self, X, _SMALL)
+        small = None if self._looks_at_rows else small_array(self, X, _SMALL)
         if small is not None:
             check = partial(_read_whole, self, X)
             pieces = by_batch.answers_of_array(net, answer, small, wanted, check)
             return len(small), self._explained(pieces, small.shape[1:])
-        rows = to_dataset(self, X, reset=False) if is_lazy(X) else None
-        if rows is None:
+        if self._looks_at_rows or is_lazy(X):
+            rows = self._inputs(self._rows(X, reset=False))
+        else:
             X = checked_array(self, X, reset=False)
             if not sparse.issparse(X):
                 check = partial(fully_checked, self, X, reset=False)

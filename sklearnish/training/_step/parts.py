@@ -13,7 +13,7 @@ from torch import nn
 
 def check_parts(module: nn.Module, names: Sequence[str], parameter: str) -> None:
     """Refuse a name that no weight of a module has."""
-    weights = [name for name, _ in _inner(module).named_parameters()]
+    weights = [name for name, _ in _named_weights(_inner(module))]
     for wanted in names:
         if not any(_is_in(name, wanted) for name in weights):
             parts = ", ".join(dict.fromkeys(repr(name.partition(".")[0]) for name in weights))
@@ -29,7 +29,7 @@ def frozen(module: nn.Module, names: Sequence[str]) -> Iterator[None]:
     """Keep weights as they are, whatever is learned meanwhile."""
     weights = [
         weight
-        for name, weight in _inner(module).named_parameters()
+        for name, weight in _named_weights(_inner(module))
         if weight.requires_grad and _is_in_any(name, names)
     ]
     for weight in weights:
@@ -41,10 +41,17 @@ def frozen(module: nn.Module, names: Sequence[str]) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def rest(module: nn.Module, names: Sequence[str]) -> None:
-    """Put layers in eval mode: a normalisation keeps its statistics, dropout drops nothing."""
+def put_in_eval_mode(module: nn.Module, names: Sequence[str]) -> None:
+    """Let frozen layers keep statistics and drop nothing: those meant, or all of whose weights are.
+
+    A pattern such as "body.1.*" means the weights of a layer without being its name.
+    """
+    if not names:
+        return
     for name, layer in _inner(module).named_modules():
-        if _is_in_any(name, names):
+        weights = [f"{name}.{weight}".lstrip(".") for weight, _ in _named_weights(layer)]
+        all_meant = bool(weights) and all(_is_in_any(weight, names) for weight in weights)
+        if all_meant or _is_in_any(name, names):
             layer.eval()
 
 
@@ -52,13 +59,22 @@ def groups_of(
     module: nn.Module, weights: Sequence[Any], factors: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     """Sort weights into groups, each with a factor of the learning rate; the first name counts."""
-    found = {}
-    for name, weight in _inner(module).named_parameters():
-        found[weight] = next((f for wanted, f in factors.items() if _is_in(name, wanted)), 1.0)
+    known: dict[Any, list[str]] = {}
+    for name, weight in _named_weights(_inner(module)):
+        known.setdefault(weight, []).append(name)
+    found = {
+        weight: next((f for wanted, f in factors.items() if _is_meant(names, wanted)), 1.0)
+        for weight, names in known.items()
+    }
     groups: dict[float, list[Any]] = {1.0: []}
     for weight in weights:
         groups.setdefault(float(found.get(weight, 1.0)), []).append(weight)
     return [{"params": some, "lr_factor": f} for f, some in groups.items() if some]
+
+
+def _named_weights(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Name the weights; one that parts share has the name that it has in each of them."""
+    return module.named_parameters(remove_duplicate=False)
 
 
 def _inner(module: nn.Module) -> nn.Module:
@@ -76,6 +92,11 @@ def name_of(module: nn.Module) -> str:
 def _is_in_any(name: str, names: Sequence[str]) -> bool:
     """Say whether a weight or layer is meant by one of some names."""
     return any(_is_in(name, wanted) for wanted in names)
+
+
+def _is_meant(names: Sequence[str], wanted: str) -> bool:
+    """Say whether one of the names of a weight is meant."""
+    return any(_is_in(name, wanted) for name in names)
 
 
 def _is_in(name: str, wanted: str) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sklearnish as sn
-from sklearnish.estimators._fitting.images import FlipAndCrop, _reflected
+from sklearnish.estimators._fitting.images import FlipAndCrop, _reflected, kind_of_values
 
 
 def images(n=6, height=7, width=9, dtype=torch.uint8):
@@ -35,6 +35,13 @@ def test_order_and_mirroring_do_not_change_which_ones():
     expected = changed(X, "alternating")
     assert torch.equal(changed(X[order], "alternating"), expected[order])
     assert torch.equal(changed(X.flip(3), "alternating"), expected.flip(3))
+
+
+def test_about_half_are_mirrored_where_all_sums_are_even():
+    X = images(n=200) // 16 * 16
+    X[..., 0, 0] = 0
+    mirrored = (changed(X, "alternating") != X).flatten(1).any(1)
+    assert 70 < int(mirrored.sum()) < 130
 
 
 def test_random_mirrors_about_half():
@@ -70,6 +77,8 @@ def test_places_are_reflected():
         ((10, 8, 8), {}, r"X\[:, None\] adds the axis"),
         ((10, 2, 3, 8, 8), {}, "TorchClassifier"),
         ((10, 8, 8, 3), {}, r"channels first.*X\.transpose\(0, 3, 1, 2\)"),
+        ((10, 8, 8, 2), {}, "look like .height, width, channels"),
+        ((10, 16, 16, 13), {}, "look like .height, width, channels"),
         ((10, 3, 8, 2), {}, "too small for crop=2"),
         ((10, 3, 8, 1), {"crop": 0}, "at least 2 pixels"),
     ],
@@ -80,3 +89,18 @@ def test_what_is_no_image_is_refused(shape, params, message):
         sn.ImageClassifier(**params).fit(X, y)
     with pytest.raises(ValueError, match=message):
         sn.ImageClassifier(**params).fit(sn.as_dataset(torch.from_numpy(X)), y)
+
+
+@pytest.mark.parametrize(
+    ("X", "kind"),
+    [
+        (images(), "whole"),
+        (images().float(), "whole"),
+        (images() / 255, "scaled"),
+        (images() / 128 - 1, "scaled"),
+        (images() * 0.5, ""),
+        (torch.zeros(6, 1, 8, 8), ""),
+    ],
+)
+def test_the_range_is_told_by_the_values(X, kind):
+    assert kind_of_values(sn.as_dataset(X)) == kind

@@ -58,6 +58,36 @@ def test_weights_may_be_frozen_alone():
     assert untouched == {"features.0.bias", "features.1.bias", "head.bias"}
 
 
+def test_a_pattern_of_all_weights_of_a_layer_keeps_its_statistics():
+    module = fresh()
+    clf = fitted(module, freeze=["features.0.*", "features.1.*"])
+    assert changed(clf, module.state_dict()) == HEAD
+
+
+class Tied(nn.Module):
+    """A decoder that shares the weight of the encoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(10, 10, bias=False), nn.Linear(10, 10, bias=False)
+        self.decoder.weight = self.encoder.weight
+        self.head = nn.Linear(10, 3)
+
+    def forward(self, X):
+        return self.head(self.decoder(self.encoder(X).relu()))
+
+
+def test_a_shared_weight_has_the_names_of_all_its_parts():
+    torch.manual_seed(0)
+    module = Tied()
+    for names in ("encoder", "decoder"):
+        assert changed(fitted(module, freeze=names), module.state_dict()) == HEAD
+    clf = fitted(module, lr_factors={"decoder": 10}, optimizer="sgd", lr=0.01)
+    rates = {id(w): g["lr"] for g in clf.net_.optimizer_.param_groups for w in g["params"]}
+    assert rates[id(clf.module_.encoder.weight)] == pytest.approx(0.1)
+    assert rates[id(clf.module_.head.weight)] == pytest.approx(0.01)
+
+
 def test_dropout_in_frozen_parts_drops_nothing():
     modes = set()
 
@@ -125,7 +155,8 @@ def test_saved_and_trained_further(tmp_path):
             ValueError,
             r"freeze names 'feature'.*Its parts are 'features', 'h",
         ),
-        ({"freeze": [1]}, TypeError, r"freeze=\[1\] must be a name"),
+        ({"freeze": [1]}, TypeError, r"freeze=\[1\] must be a name.*or a list of names"),
+        ({"freeze": ""}, ValueError, "freeze names ''"),
         ({"lr_factors": {"body": 2}}, ValueError, "lr_factors names 'body'"),
         ({"lr_factors": {"head": 0}}, ValueError, "use freeze"),
         (
