@@ -154,8 +154,8 @@ class TorchEstimator(
         """Return the arguments of the optimizer."""
         return dict(self.optimizer_params or {})
 
-    def _augmentation(self) -> Any:
-        """Return the random functions of rows and batches in training."""
+    def _augmentation(self, data: Dataset) -> Any:
+        """Return the random functions of training; refuse rows that they cannot take."""
         return self.augment
 
     def _sizes(self, n_rows: int) -> tuple[int, int]:

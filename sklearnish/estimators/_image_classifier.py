@@ -71,7 +71,6 @@ class ImageClassifier(ImageParameters, TorchClassifier):
     def _prepared(
         self, data: Dataset, valid: Dataset | None, *, fresh: bool
     ) -> tuple[Dataset, Dataset | None]:
-        check_crop(self, data)
         if fresh:
             self._values = kind_of_values(data)
             on_cpu = resolve_device(self.device).type == "cpu"
@@ -120,7 +119,8 @@ class ImageClassifier(ImageParameters, TorchClassifier):
             return {"groups.*.bias": 64.0}
         return super()._lr_factors()
 
-    def _augmentation(self) -> Any:
+    def _augmentation(self, data: Dataset) -> Any:
+        check_crop(self, data)
         if self.flip == "none" and not self.crop:
             return self.augment
         own = [per_batch(FlipAndCrop(self.flip, self.crop))]

@@ -183,7 +183,7 @@ class BatchDisplay:
         rows, labels = first_batch(
             dataset,
             n_rows,
-            augment=estimator._augmentation(),
+            augment=estimator._augmentation(dataset),
             sampler=estimator.sampler,
             batch_size=estimator._sizes(len(dataset))[0],
             random_state=_seed(estimator),

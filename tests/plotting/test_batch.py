@@ -77,6 +77,7 @@ def test_a_table_without_names_has_those_of_the_fit():
     [
         ({}, IMAGES.reshape(40, -1), r"takes images: .* rows of shape \(48,\)"),
         ({}, np.zeros((40, 8, 8, 3), np.uint8), "channels first"),
+        ({"crop": 9}, IMAGES, "too small for crop=9"),
         ({"crop": -1}, IMAGES, "'crop' parameter of ImageClassifier"),
         ({}, IMAGES[:0], "0 sample"),
         ({}, sn.as_dataset(IMAGES)[:0], "0 sample"),

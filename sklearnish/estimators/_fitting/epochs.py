@@ -102,7 +102,7 @@ def _loader(
             estimator.sampler, lambda: data.with_target(estimator._from_codes(targets(data)))
         ),
         seed=estimator._seed,
-        augment=estimator._augmentation(),
+        augment=estimator._augmentation(data),
         device=torch.device(net.device),
         **estimator._pipeline(),
     )
