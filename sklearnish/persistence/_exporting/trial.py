@@ -17,7 +17,13 @@ Array = npt.NDArray[Any]
 
 _N_ROWS = 3
 _TOLERANCE = {"bf16": 0.1, "fp16": 0.02}
-"""Of the largest prediction: how far those of the file may be off, 0.001 in full precision."""
+"""How far predictions may be off, in units of `_units`; 0.001 in full precision."""
+
+_LEAST = 1e-30
+"""Probability that is told from lower ones, and from zero."""
+
+_LEAST_REST = 1e-4
+"""The same of 1 - p, which float32 rounds."""
 
 
 def check_predictions(
@@ -48,21 +54,59 @@ def check_predictions(
             stacklevel=4,
         )
         return
-    most = _TOLERANCE.get(parts.estimator.net_.precision, 1e-3) * np.abs(wanted).max()
     for found in (run(given), run(_first(given))):
-        off = _distance(found, wanted[: len(found)])
-        if not off <= most:
+        fault = _difference(found, wanted, parts.estimator)
+        if fault:
             raise ValueError(
                 f"No file is written, since it would not predict as {type(parts.model).__name__}: "
-                f"on made-up rows, the largest difference is {off:.2g}. Does the module draw "
-                "random numbers in eval mode, or do something that torch.export does not see, such "
-                "as change with the number of rows?"
+                f"on made-up rows, {fault}. Does the module draw random numbers in eval mode, or "
+                "do something that torch.export does not see, such as change with the number of "
+                "rows?"
             )
 
 
-def _distance(found: Array, wanted: Array) -> float:
-    """Return the largest difference of predictions; of other shapes, infinity."""
-    return float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf
+def _difference(found: Array, wanted: Array, estimator: Any) -> str:
+    """Say how predictions of the first rows differ; "" if they do not."""
+    right = wanted[: len(found)]
+    if found.shape != right.shape:
+        return f"the result has shape {found.shape} instead of {right.shape}"
+    center, scale, least = _units(estimator)
+    wanted, right, seen = (_unsaturated(one, estimator) for one in (wanted, right, found))
+    largest = max(least, np.abs((wanted - center) / scale).max())
+    tolerance = _TOLERANCE.get(estimator.net_.precision, 1e-3)
+    rounding = 2 * np.finfo(found.dtype).eps * np.abs(right)
+    off = np.abs(seen - right)
+    if (off <= tolerance * largest * scale + rounding).all():
+        return ""
+    what = "log probabilities" if _is_classifier(estimator) else "predictions"
+    return f"the largest difference of {what} is {off.max():.2g}"
+
+
+def _is_classifier(estimator: Any) -> bool:
+    """Say whether predictions are probabilities."""
+    return hasattr(estimator, "classes_")
+
+
+def _units(estimator: Any) -> tuple[Any, Any, float]:
+    """Return zero and one of what the module was trained to say, and its usual size if known."""
+    if _is_classifier(estimator):
+        return 0.0, 1.0, 1.0
+    mean, scale = estimator.target_mean_, estimator.target_scale_
+    return mean, scale, float(np.any(mean != 0))  # else targets may be as they were given
+
+
+def _unsaturated(predictions: Array, estimator: Any) -> Array:
+    """Return log probabilities, which tell apart what is almost 0; other predictions as they are.
+
+    Of a module with one output, the first probability is 1 - p.
+    """
+    predictions = predictions.astype(np.float64)
+    if not _is_classifier(estimator):
+        return predictions
+    least = np.full(predictions.shape[1], _LEAST)
+    least[: len(least) - estimator._width_fitted] = _LEAST_REST
+    logs: Array = np.log(np.maximum(predictions, least))
+    return logs
 
 
 def _made_up(parts: Parts, network: Network) -> tuple[Any, Any]:
