@@ -186,7 +186,9 @@ class TorchEstimator(
         train(self, data, valid, start, task, epochs)
 
     def _note(self) -> None:
-        """Note what a subclass knows of a fit besides, once there is a trained net."""
+        """Note how many epochs there were, and what loss they led to."""
+        self.n_iter_ = len(self.history_)
+        self.loss_ = self.history_[self.net_.best_epoch_ - 1]["train_loss"]
 
     def _stopping(self, net: Net, n_rows: int, *, validated: bool) -> dict[str, Any]:
         """Return a rule of the estimator's own for when to stop, and what it watches."""

@@ -1,5 +1,6 @@
 """What the estimators with scikit-learn's names share: parameters, rules and attributes."""
 
+import math
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from torch import nn
 from sklearnish.data import Dataset, resolve_device
 from sklearnish.estimators._base import Array
 from sklearnish.estimators._constructor import parameterized
-from sklearnish.estimators._fitting.convergence import convergence_of
+from sklearnish.estimators._fitting.convergence import convergence_of, of_epochs
 from sklearnish.estimators._fitting.fit_task import FitTask
 from sklearnish.estimators._fitting.lbfgs import train_by_lbfgs
 from sklearnish.estimators._fitting.module import Start
@@ -81,15 +82,18 @@ class MLPMixin(MLPParameters):
 
     def _check_params(self: Any, *, fresh: bool) -> None:
         super()._check_params(fresh=fresh)  # type: ignore[misc]
+        self._activation = str(self.activation)
         if not all(isinstance(width, Integral) and int(width) > 0 for width in self._widths()):
             raise ValueError(
                 f"hidden_layer_sizes must be > 0, got {self.hidden_layer_sizes}: wanted whole "
                 "numbers, one for each hidden layer, such as (100, 50)."
             )
-        if self.solver == "lbfgs" and (self.checkpoint_dir is not None or self.callbacks):
+        of_epochs = ("checkpoint_dir", "callbacks", "augment")
+        given = [name for name in of_epochs if getattr(self, name) not in (None, [], ())]
+        if self.solver == "lbfgs" and given:
             raise ValueError(
-                "solver='lbfgs' has no epochs, so checkpoint_dir and callbacks cannot be used with "
-                "it. Use solver='adam' or 'sgd', or leave them out."
+                f"solver='lbfgs' has no epochs, so {' and '.join(given)} cannot be used with it. "
+                f"Use solver='adam' or 'sgd', or set {'=None and '.join(given)}=None."
             )
 
     def _widths(self) -> list[Any]:
@@ -163,8 +167,11 @@ class MLPMixin(MLPParameters):
     # The network
 
     def _module_asked(self: Any) -> tuple[Any, dict[str, Any]]:
-        sizes = {"hidden": self._widths(), "activation": self.activation}
+        sizes = {"hidden": self._widths(), "activation": self._activation}
         return PlainMLP, {**sizes, "alpha": self._penalty()}
+
+    def _adjust(self: Any, module: Any) -> None:
+        module.alpha, module.activation = self._penalty(), self._activation
 
     def _penalty(self: Any) -> float:
         """Return alpha for weights of rows that are at most 1."""
@@ -194,10 +201,10 @@ class MLPMixin(MLPParameters):
         task: FitTask,
         epochs: int | None = None,
     ) -> None:
-        self._before = 0, 0, len(data)
-        if start != "new":
-            self._before = len(self.net_.history), self.t_, len(data)
-            self.net_.module_.alpha = self._penalty()
+        new = start == "new"
+        self._epochs_before = 0 if new else len(self.net_.history)
+        self._rows_before: int = 0 if new else self.t_
+        self._n_rows = len(data)
         try:
             if self.solver == "lbfgs":
                 train_by_lbfgs(self, data, start, task)
@@ -205,7 +212,14 @@ class MLPMixin(MLPParameters):
                 super()._train(data, valid, start, task, epochs)  # type: ignore[misc]
         except FloatingPointError as error:
             raise _not_finite() from error
-        if epochs is None and not self._converged:
+        if self._diverged:
+            warn(
+                f"Training diverged in epoch {len(self.history_)}, and ended with the weights of "
+                f"the best validation score, those after epoch {self.net_.best_epoch_}. Scale X, "
+                "for example with StandardScaler, or set a smaller learning_rate_init.",
+                ConvergenceWarning,
+            )
+        elif epochs is None and not self._converged:
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.n_iter_}) reached and the "
                 "optimization hasn't converged yet.",
@@ -216,15 +230,15 @@ class MLPMixin(MLPParameters):
 
     def _note(self: Any) -> None:
         """Count the epochs of this fit alone, and the rows of all."""
-        past, seen, n_rows = vars(self).pop("_before")
-        rule = vars(self).pop("_rule", None)
-        last = self.history_[-1]
-        epochs = 0 if "n_iter" in last else len(self.history_) - past  # lbfgs has none
-        self.n_iter_ = last.get("n_iter", epochs)
-        self.t_ = seen + n_rows * epochs
-        self.loss_ = last["train_loss"]
-        self._no_improvement_count = 0 if rule is None else rule.waited
-        self._converged = epochs < self.max_iter if rule is None else rule.stopped
+        last = self.net_.history[-1]
+        epochs = 0 if "n_iter" in last else len(self.history_) - self._epochs_before
+        self.n_iter_ = int(last.get("n_iter", epochs))
+        self.t_ = self._rows_before + self._n_rows * epochs
+        self.loss_ = float(last["train_loss"])
+        self._no_improvement_count = int(last.get("waited", 0))
+        self._converged = bool(last.get("stopped", True))  # "lbfgs" says itself if it did not
+        self._diverged = math.isnan(last.get("valid_loss", 0.0))
+        self._goes_by_score = self._holds_out()
 
     def _bar(self) -> bool:
         return False  # a line is printed for each epoch instead
@@ -235,8 +249,7 @@ class MLPMixin(MLPParameters):
     def _stopping(self: Any, net: Net, n_rows: int, *, validated: bool) -> dict[str, Any]:
         scored = self.early_stopping and validated
         monitor = f"valid_{self.monitor}" if scored else "train_loss"
-        self._rule = convergence_of(self, net, n_rows, monitor)
-        return {"stopping": self._rule, "monitor": monitor}
+        return {"stopping": convergence_of(self, net, n_rows, monitor), "monitor": monitor}
 
     # What scikit-learn's estimators have after a fit
 
@@ -269,7 +282,7 @@ class MLPMixin(MLPParameters):
     def best_loss_(self: Any) -> float | None:
         """Least training loss; None with early stopping."""
         losses = self.loss_curve_
-        return None if self.early_stopping else min(losses)
+        return None if self._goes_by_score else min(losses)
 
     @property
     def validation_scores_(self: Any) -> list[float] | None:
@@ -279,14 +292,16 @@ class MLPMixin(MLPParameters):
     @property
     def best_validation_score_(self: Any) -> float | None:
         """Best of the scores; None if there were no validation rows."""
-        return max(self.validation_scores_ or [], default=None)
+        scores = self.validation_scores_
+        return None if scores is None else float(np.fmax.reduce(scores))
 
     def _of_epochs(self: Any, name: str) -> list[float]:
         """List what was recorded of each epoch."""
-        if not self.__sklearn_is_fitted__() or self.solver == "lbfgs":
-            why = "after solver='lbfgs'" if self.solver == "lbfgs" else "before fit"
+        fitted = self.__sklearn_is_fitted__()
+        if not (epochs := of_epochs(self.history_) if fitted else []):
+            why = "after solver='lbfgs'" if fitted else "before fit"
             raise AttributeError(f"This {type(self).__name__} has no records of epochs {why}.")
-        return [epoch[name] for epoch in self.history_ if name in epoch]
+        return [epoch[name] for epoch in epochs if name in epoch]
 
 
 def _layers(module: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -107,8 +107,8 @@ class MLPParameters:
     early_stopping: bool = parameter(
         default=False,
         after="nesterovs_momentum",
-        doc="""Whether to hold rows out, stop when the score on them no longer improves, and restore
-        the best weights. "lbfgs" does not.""",
+        doc="""Whether to hold rows out, stop when the score on them no longer improves, or when the
+        loss becomes NaN, and restore the best weights. "lbfgs" does not.""",
     )
     beta_1: float = parameter(
         default=0.9,

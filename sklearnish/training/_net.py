@@ -1,5 +1,6 @@
 """The training loop: skorch's NeuralNet fed by a Loader, with nothing per step but the step."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -16,7 +17,7 @@ from sklearnish.data import Batch, Features
 from sklearnish.training import _callbacks
 from sklearnish.training._checkpoints.checkpoints import Checkpoints
 from sklearnish.training._checks import no_gradients, warn_of_other_rows
-from sklearnish.training._epochs.losses import EpochLoss, best_so_far
+from sklearnish.training._epochs.losses import DivergedError, EpochLoss, best_so_far
 from sklearnish.training._epochs.progress import Progress
 from sklearnish.training._epochs.stopping import EarlyStopping
 from sklearnish.training._process_state import in_turns
@@ -200,7 +201,14 @@ class Net(StatefulNet):
                 begin_epoch()
                 self.notify("on_epoch_begin", **on_epoch)
                 watched = checkpoints.watch(progress.watch(batches), state)
-                self._epoch(watched, valid, score, wait)
+                try:
+                    self._epoch(watched, valid, score, wait)
+                except DivergedError:
+                    if stopping is None or not stopping.outlives():
+                        raise
+                    missing = {"train_loss", "valid_loss", monitor, "dur", "lr", "wait"}
+                    missing -= self.history[-1].keys()
+                    self._record(dict.fromkeys(missing, math.nan))
                 progress.epoch(self.history[-1])
                 warn_of_other_rows(self.history)
                 stops = self._stops(stopping, monitor, on_epoch)
@@ -251,10 +259,10 @@ class Net(StatefulNet):
         self, stopping: EarlyStopping | None, monitor: str, on_epoch: dict[str, Any]
     ) -> bool:
         """Ask the stopping rule and the callbacks; skorch's stop by KeyboardInterrupt."""
-        record = self.history[-1]
-        stop = stopping is not None and stopping.update(
-            record[monitor], record["epoch"], self.module_
-        )
+        record, stop = self.history[-1], False
+        if stopping is not None:
+            stop = stopping.update(record[monitor], record["epoch"], self.module_)
+            self._record({"waited": stopping.waited, "stopped": stop})
         self.on_epoch_end(self, **on_epoch)
         return _callbacks.end_epoch(self, on_epoch) or stop
 

@@ -1,4 +1,5 @@
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.estimators.common import classification, regression
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, y = classification(150)
 X64 = X.astype(np.float64)
+PAIR = sn.MLPClassifier, neural_network.MLPClassifier
 WHOLE = {"batch_size": 150, "max_iter": 12, "random_state": 0}
 
 
@@ -155,6 +157,69 @@ def test_a_fit_that_diverges_is_an_error_and_leaves_the_last_one():
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
         reg.set_params(learning_rate_init=1e9).fit(X, y)
     np.testing.assert_array_equal(reg.predict(X), before)
+
+
+@pytest.mark.filterwarnings("ignore:The first validation loss")
+def test_a_fit_that_diverges_keeps_the_best_weights_of_early_stopping(tmp_path):
+    params = {"solver": "sgd", "learning_rate_init": 0.05, "max_iter": 20, "early_stopping": True}
+    params |= {"hidden_layer_sizes": (5,), "random_state": 0}
+    targets = regression(150)[1] / 10
+    told = "Training diverged in epoch [2-9], .* those after epoch 1. Scale X"
+    with pytest.warns(ConvergenceWarning, match=told):
+        reg = sn.MLPRegressor(**params).fit(3 * X64, targets)
+    *scores, last = reg.validation_scores_
+    assert np.isnan(last)
+    assert np.isfinite(reg.predict(X64)).all()
+    assert reg.best_validation_score_ == scores[0] == max(scores)
+    assert reg.n_iter_ == len(scores) + 1 < 20
+    for _ in range(2):  # run, and found done
+        with pytest.warns(ConvergenceWarning, match=told):
+            found = sn.MLPRegressor(**params, checkpoint_dir=tmp_path).fit(3 * X64, targets)
+        np.testing.assert_array_equal(found.predict(X64), reg.predict(X64))
+    once = sn.MLPRegressor(**params | {"max_iter": 1}).fit(3 * X64, targets)
+    np.testing.assert_array_equal(once.predict(X64), reg.predict(X64))
+
+
+@pytest.mark.parametrize("train_on", ["fit", "partial_fit"])
+def test_an_activation_that_was_changed_is_used_from_then_on(train_on):
+    params = {"max_iter": 3, "warm_start": True, "random_state": 0}
+    params |= {"hidden_layer_sizes": (5,), "shuffle": False}
+    ours, theirs = (kind(**params).fit(X64, y) for kind in PAIR)
+    for mlp in (ours, theirs):
+        getattr(mlp.set_params(activation="tanh"), train_on)(X64, y)
+    np.testing.assert_allclose(ours.predict_proba(X64), theirs.predict_proba(X64), rtol=1e-10)
+
+
+def test_parameters_set_after_a_fit_change_nothing_of_it(tmp_path):
+    mlp = sn.MLPClassifier((5,), max_iter=3, random_state=0).fit(X, y)
+    expected, best, curve = mlp.predict_proba(X), mlp.best_loss_, mlp.loss_curve_
+    mlp.set_params(activation="tanh", early_stopping=True)
+    assert mlp.best_loss_ == best == min(curve)
+    sn.save(mlp, tmp_path / "mlp.sn")
+    for each in (mlp, sn.load(tmp_path / "mlp.sn")):
+        np.testing.assert_array_equal(each.predict_proba(X), expected)
+    assert mlp.set_params(solver="lbfgs").loss_curve_ == curve
+
+
+def test_epochs_after_lbfgs_are_counted_alone():
+    mlp = sn.MLPClassifier((5,), solver="lbfgs", max_iter=2, warm_start=True, random_state=0)
+    mlp.fit(X, y)
+    assert not hasattr(mlp, "loss_curve_")
+    mlp.set_params(solver="adam").fit(X, y)
+    assert mlp.loss_curve_ == [epoch["train_loss"] for epoch in mlp.history_[1:]]
+    assert (mlp.n_iter_, mlp.t_, mlp.best_loss_) == (2, 300, min(mlp.loss_curve_))
+
+
+def test_a_fit_found_done_goes_on_as_one_that_was_run(tmp_path):
+    params = {"tol": 0.05, "n_iter_no_change": 2, "warm_start": True, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fits = [
+            sn.MLPClassifier((5,), checkpoint_dir=tmp_path, **params).fit(X, y) for _ in range(2)
+        ]
+        assert [mlp._no_improvement_count for mlp in fits] == [3, 3]
+        assert {mlp.n_iter_ for mlp in fits} == {len(fits[0].loss_curve_)}
+        assert fits[1].fit(X, y).n_iter_ == 1
 
 
 def test_few_rows_to_validate_on_are_refused():

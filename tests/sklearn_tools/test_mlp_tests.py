@@ -15,7 +15,6 @@ LEFT_OUT = {
     "test_adaptive_learning_rate": "looks at _optimizer.learning_rate",
     "test_early_stopping_stratified": "wants an error for a class of one row; ours trains on it",
     "test_preserve_feature_names[MLPClassifier]": "fits one class, which our classifiers refuse",
-    "test_mlp_diverging_loss": "wants weights of a fit that diverged; ours raises",
 }
 """Tests that ask for how scikit-learn's solvers are built, or for what ours refuse."""
 

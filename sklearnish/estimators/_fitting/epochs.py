@@ -145,10 +145,9 @@ def _as_if_stopped(
 def finish(estimator: Any, net: Net, report: PipelineReport) -> None:
     """Keep what was learned; no Loader and no open file."""
     estimator.net_ = net
-    hidden = ("batches", "train_loss_best", "valid_loss_best")  # for skorch's callbacks
+    for_callbacks = ("batches", "train_loss_best", "valid_loss_best")
+    hidden = {*for_callbacks, "waited", "stopped"}
     estimator.history_ = [{k: v for k, v in e.items() if k not in hidden} for e in net.history]
-    estimator.n_iter_ = len(estimator.history_)
-    estimator.loss_ = estimator.history_[net.best_epoch_ - 1]["train_loss"]
     skipped, n_skipped = estimator._left_out
     estimator.pipeline_report_ = replace(report, skipped=skipped, n_skipped=n_skipped)
     estimator._note()

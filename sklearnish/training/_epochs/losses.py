@@ -9,6 +9,10 @@ LOOK_EVERY = 256
 """Steps between two looks; a GPU waits at each, and a loss that turned NaN is found."""
 
 
+class DivergedError(FloatingPointError):
+    """A loss became NaN or infinite."""
+
+
 class EpochLoss:
     """Adds up losses; raises if one is not finite, naming its step.
 
@@ -47,7 +51,7 @@ class EpochLoss:
         if not finite.all():
             first = int((~finite).nonzero()[0])
             step = self.count - len(losses) + first + 1
-            raise FloatingPointError(self._message(float(losses[first]), step, lr))
+            raise DivergedError(self._message(float(losses[first]), step, lr))
         return losses
 
     def state_dict(self) -> dict[str, Any]:

@@ -38,6 +38,10 @@ class EarlyStopping:
             self.waited += 1
         return self.waited >= self.patience
 
+    def outlives(self) -> bool:
+        """Say whether a fit whose loss became NaN may end with the best weights before."""
+        return False
+
     def restore(self, module: nn.Module) -> int:
         """Put the best weights back; return their epoch."""
         if self._weights is not None:
@@ -76,7 +80,7 @@ class Convergence(EarlyStopping):
     ) -> None:
         super().__init__(patience=patience, tol=tol, greater_is_better=greater_is_better)
         self.keep_best, self.end_epoch = keep_best, end_epoch
-        self.stopped = False
+        self.diverged = False
 
     def go_on_from(self, best: float, waited: int, module: nn.Module) -> None:
         """Begin with the best of the epochs before this fit, whose weights these are."""
@@ -86,6 +90,8 @@ class Convergence(EarlyStopping):
 
     def update(self, value: float, epoch: int, module: nn.Module) -> bool:
         """Note an epoch's number; return whether to stop."""
+        if self.diverged:
+            return True
         value *= self.sign
         self.waited = self.waited + 1 if value < self.best + self.tol else 0
         if not self.keep_best:
@@ -93,11 +99,15 @@ class Convergence(EarlyStopping):
         elif value > self.best:
             self.best_epoch, self._weights = epoch, _copied(module)
         self.best = max(self.best, value)
-        done = self.waited > self.patience
+        done = bool(self.waited > self.patience)
         if self.end_epoch(done) and done:
             self.waited, done = 0, False
-        self.stopped = done
         return done
+
+    def outlives(self) -> bool:
+        """Say whether any epoch had a score, whose weights are then kept."""
+        self.diverged = self.keep_best and self.best > -math.inf
+        return self.diverged
 
 
 def _copied(module: nn.Module) -> dict[str, Tensor]:

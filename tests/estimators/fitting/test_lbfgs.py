@@ -65,6 +65,7 @@ def test_early_stopping_holds_nothing_out():
     ("params", "more", "message"),
     [
         ({"callbacks": [], "checkpoint_dir": "there"}, {}, "has no epochs"),
+        ({"augment": np.negative}, {}, "so augment cannot be used with it"),
         ({}, {"X_val": X, "y_val": y}, "evaluated after each epoch"),
     ],
 )

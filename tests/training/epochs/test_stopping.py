@@ -114,7 +114,6 @@ def test_convergence_is_scikit_learns_rule(losses, tol, patience, greater_is_bet
     rule = convergence(patience=patience, tol=tol, greater_is_better=greater_is_better)
     values = [-loss if greater_is_better else loss for loss in losses]
     assert (watch(rule, values), rule.waited) == reference(losses, tol, patience)
-    assert rule.stopped is (rule.waited > patience)
 
 
 def convergence(keep_best=False, greater_is_better=False, end_epoch=lambda done: False, **options):
@@ -147,3 +146,16 @@ def test_convergence_goes_on_from_the_best_of_an_earlier_fit():
     assert watch(rule, [2.0, 3.0], module) == 1
     rule.restore(module)
     assert module.weight.item() == 7
+
+
+def test_only_a_score_outlives_a_loss_that_became_nan():
+    assert not EarlyStopping(patience=1, tol=0.0, greater_is_better=True).outlives()
+    for keep_best, values in ((True, []), (True, [math.nan]), (False, [1.0])):
+        rule = convergence(keep_best, True, patience=9, tol=0.0)
+        watch(rule, values)
+        assert not rule.outlives()
+    rule, module = convergence(True, True, patience=9, tol=0.0), nn.Linear(1, 1, bias=False)
+    watch(rule, [3.0, 1.0], module)
+    assert rule.outlives()
+    assert rule.update(math.nan, 3, module)
+    assert rule.restore(module) == 1
