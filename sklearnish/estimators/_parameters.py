@@ -72,14 +72,18 @@ class DescentParameters:
         doc="""Arguments for it, such as ``{"weight_decay": 1e-4}``; ``optimizer__<name>`` sets
         one.""",
     )
-    lr: float = parameter(default=1e-3, doc="Learning rate.")
+    lr: float = parameter(
+        default=1e-3,
+        doc="""Learning rate. `partial_fit` goes on at the one that is set when it is called.""",
+    )
     lr_factors: dict[str, float] | None = parameter(
         default=None,
         kind="dict of str to float",
         allowed=[dict, None],
         doc="""By what the learning rate of parts of the module is multiplied, such as
         ``{"head": 10, "*.bias": 2}``. A name is that of a layer with all that is in it, of a
-        weight, or a pattern; the first that fits counts.""",
+        weight, or a pattern; the first that fits counts. `partial_fit` keeps those of its
+        first call.""",
     )
     freeze: Any = parameter(
         default=None,
@@ -87,7 +91,8 @@ class DescentParameters:
         allowed=[str, list, tuple, None],
         doc="""Parts of the module that keep their weights, such as ``"features"``, by names as in
         `lr_factors`. Frozen layers run in eval mode: their normalisations keep their statistics,
-        and their dropout drops nothing. With `warm_start`, the next fit may freeze others.""",
+        and their dropout drops nothing. The next `partial_fit`, or `fit` with `warm_start`, may
+        freeze others.""",
     )
     lr_schedule: Any = parameter(
         default="auto",

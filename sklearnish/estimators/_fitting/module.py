@@ -3,7 +3,6 @@
 import copy
 import inspect
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from sklearnish.data import (
     to_device,
     warn_of_rounding,
 )
+from sklearnish.estimators._fitting.fine_tuning import parts_of, take_over
 from sklearnish.estimators._fitting.images import show_images
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.sizes import choose_schedule
@@ -114,6 +114,7 @@ def make_net(
         net = estimator.net_.twin()
         net.batch_size = estimator.batch_size_
         estimator._adjust(net.module_)
+        take_over(estimator, net)
         return net
     if start == "module":  # copied; parameters may have been changed since
         (module,) = training.copied_modules(estimator.net_.module_)
@@ -300,7 +301,7 @@ def build_net(
     )
     training.warn_of_final_activation(module, outputs, criterion)
     optimizer = training.OPTIMIZERS.get(estimator.optimizer, estimator.optimizer)
-    freeze, lr_factors = _parts(estimator, module)
+    freeze, lr_factors = parts_of(estimator, module)
     net = estimator._net_class(
         module,
         criterion,
@@ -326,31 +327,6 @@ def build_net(
     net.n_outputs_ = wanted
     net.initialize()
     return net
-
-
-def _parts(estimator: Any, module: nn.Module) -> tuple[list[str], dict[str, float]]:
-    """Check the names of parts that are frozen, or learn at rates of their own."""
-    names, factors = estimator.freeze, estimator._lr_factors()
-    freeze = [names] if isinstance(names, str) else list(names or ())
-    if not all(isinstance(name, str) for name in freeze):
-        raise TypeError(
-            f"freeze={names!r} must be a name of a part of the module, or a list of names."
-        )
-    for name, factor in factors.items():
-        number = isinstance(factor, Real) and not isinstance(factor, bool)
-        if not (isinstance(name, str) and number and 0 < factor < float("inf")):
-            raise ValueError(
-                f"lr_factors has {name!r}: {factor!r}; wanted names of parts of the module and "
-                "positive numbers, such as {'head': 10.0}. To keep weights, use freeze."
-            )
-    if factors and "param_groups" in (estimator.optimizer_params or {}):
-        raise ValueError(
-            "lr_factors and optimizer_params={'param_groups': ...} both make groups of weights. "
-            "Use one of them: learning rates in lr_factors, or all options in param_groups."
-        )
-    training.check_parts(module, freeze, "freeze")
-    training.check_parts(module, list(factors), "lr_factors")
-    return freeze, {name: float(factor) for name, factor in factors.items()}
 
 
 def _described(X: Features) -> tuple[tuple[str, str, tuple[int, ...]], ...]:

@@ -60,6 +60,12 @@ class Descent:
             group.clear()
             group.update(options, params=parameters)
 
+    def multiply_lr(self, factor: float) -> None:
+        """Multiply the learning rate of all groups, also of those that a schedule begins from."""
+        for options in (*self.optimizer.param_groups, *self._options):
+            for name in {"lr", "initial_lr"} & set(options):
+                options[name] = options[name] * factor
+
     def backward(self, loss: Tensor, size: int | Tensor) -> None:
         """Add the gradients of a batch."""
         if self.accumulate > 1:
