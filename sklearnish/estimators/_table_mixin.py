@@ -76,7 +76,8 @@ class TableMixin(TableParameters):
             sizes = [f"{name}={self._size(name)}" for name in ("n_members", "width", "depth")]
             module += f"({', '.join(sizes)})"
         n_weights = sum(weight.numel() for weight in self.module_.parameters())
-        trained = f"{self.n_iter_} epochs, {self.batch_size_} rows per step"
+        epochs = "1 epoch" if self.n_iter_ == 1 else f"{self.n_iter_} epochs"
+        trained = f"{epochs}, {self.batch_size_} rows per step"
         network = f"{module}, {n_weights:,} weights; {trained}"
         return TableDescription(columns_told(self.encoder_), network)
 

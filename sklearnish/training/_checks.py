@@ -89,6 +89,16 @@ def no_gradients(module: nn.Module) -> RuntimeError:
     )
 
 
+def one_value_per_channel(module: nn.Module, n_rows: int) -> ValueError:
+    """Make the error for a batch of which a normalisation learns nothing."""
+    rows = "one row" if n_rows == 1 else f"{n_rows} rows"
+    return ValueError(
+        f"A batch normalisation in module {name_of(module)} is given a single value per channel, "
+        f"of a batch of {rows}: it trains on the mean and deviation of several. Take a larger "
+        "batch_size, and fit more rows than one."
+    )
+
+
 def check_shape(module: nn.Module, outputs: Tensor, n_rows: int, wanted: int, what: str) -> None:
     """Raise unless there is one row of outputs per row, as wide as the target."""
     good = [(n_rows, wanted)] + ([(n_rows,)] if wanted == 1 else [])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sklearnish.data import Batch, Features
 from sklearnish.training import _callbacks
 from sklearnish.training._checkpoints.checkpoints import Checkpoints
-from sklearnish.training._checks import no_gradients, warn_of_other_rows
+from sklearnish.training._checks import no_gradients, one_value_per_channel, warn_of_other_rows
 from sklearnish.training._epochs.losses import DivergedError, EpochLoss, best_so_far
 from sklearnish.training._epochs.progress import Progress
 from sklearnish.training._epochs.stopping import EarlyStopping
@@ -313,7 +313,9 @@ class Net(StatefulNet):
         """Take one step of the optimizer (every so many batches, if they accumulate)."""
         try:
             step = self.train_step_single(batch)
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, ValueError) as error:
+            if "more than 1 value per channel" in str(error):
+                raise one_value_per_channel(self.module_, len(batch)) from error
             if "does not require grad" in str(error):
                 raise no_gradients(self.module_) from error
             if not is_out_of_memory(error):

@@ -116,6 +116,30 @@ def test_other_sizes_may_be_predicted(fitted):
         fitted.predict(X.transpose(0, 2, 3, 1))
 
 
+def test_what_does_not_fit_the_images_of_fit_is_explained(fitted):
+    X, _ = images()
+    for rows, message in [
+        (X[0], r"One image is X\[None\]; images without an axis of channels are X\[:, None\]"),
+        (X.reshape(48, -1), r"\(n_images, 3, height, width\), and this X has 2 dimensions"),
+        (X[:, :1], r"of these images: 1, of those in fit: 3\. X\.repeat\(3, axis=1\) gives"),
+        (X[:, [0, 1, 2, 0]], r"in fit: 3\. X\[:, :3\] leaves"),
+        (X[:, :2], r"in fit: 3\. Convert them"),
+    ]:
+        for given in (rows, torch.from_numpy(rows)):
+            with pytest.raises(ValueError, match=message):
+                fitted.predict(given)
+    with pytest.raises(ValueError, match=r"fitted on X of 4; one row is X\[None\]"):
+        fitted.predict(X[0][:, [0, 1, 2]])
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        fitted.predict([[1, 2], [3]])
+
+
+def test_a_batch_of_one_small_image_is_explained():
+    X, y = images(height=4, width=4)
+    with pytest.raises(ValueError, match=r"ImageCNN .*of a batch of one row.* larger batch_size"):
+        classifier(batch_size=1).fit(X, y)
+
+
 def test_images_of_another_range_are_refused(fitted, tmp_path):
     X, y = images()
     scaled = (X / 255).astype(np.float32)

@@ -248,4 +248,4 @@ def test_it_describes_what_became_of_the_columns():
     assert "rooms   number: rooms, rooms:code (6 codes)" in lines
     assert lines[0].startswith("same    left out: ")
     assert lines[-1].startswith("TableModule(n_members=8, width=64, depth=3), ")
-    assert lines[-1].endswith(" weights; 1 epochs, 32 rows per step")
+    assert lines[-1].endswith(" weights; 1 epoch, 32 rows per step")

@@ -21,6 +21,12 @@ from sklearnish.data import (
     whole_frame,
 )
 
+_CHANNELS_CURED: dict[Any, str] = {
+    (1, 3): "X.repeat(3, axis=1) gives grey images, in an array, three channels.",
+    (4, 3): "X[:, :3] leaves transparency out of an array.",
+}
+"""What to do with images of so many channels where fit was given so many."""
+
 
 def is_lazy(X: Any) -> bool:
     """Say whether X is read batch by batch, rather than checked as an array first."""
@@ -80,7 +86,8 @@ def fully_checked(estimator: Any, X: Any, *, reset: bool, finite: bool = True) -
         )
     except ValueError as error:
         told = f"{_without_values(str(error), X)}{_first_not_finite(X)}"
-        told += "" if reset else _channels_moved(estimator, np.shape(X)[1:])
+        if not reset and "inhomogeneous" not in told:
+            told += _as_images(estimator, np.shape(X))
     raise ValueError(told)  # not from the error, which holds values of X
 
 
@@ -208,9 +215,10 @@ def _check_ndim(estimator: Any, ndim: int, *, reset: bool) -> None:
     if reset:
         estimator._ndim = ndim
     elif ndim != fitted:
+        cure = {2: "reshape it: X.reshape(len(X), -1)", ndim + 1: "one row is X[None]"}
         raise ValueError(
             f"X has {ndim} dimensions, but {type(estimator).__name__} was fitted on X of {fitted}; "
-            "reshape it, for example with X.reshape(len(X), -1) to two."
+            f"{cure.get(fitted, 'reshape it')}."
         )
 
 
@@ -259,20 +267,29 @@ def _fitted_columns(estimator: Any, dataset: Dataset) -> Dataset:
         raise ValueError(
             f"X has {found} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input."
-            f"{_channels_moved(estimator, dataset.row_shape)}"
+            f"{_as_images(estimator, (len(dataset), *dataset.row_shape))}"
         )
     return dataset
 
 
-def _channels_moved(estimator: Any, shape: tuple[int, ...]) -> str:
-    """Say what to do with images whose channels come last where those of fit came first."""
+def _as_images(estimator: Any, shape: tuple[int, ...]) -> str:
+    """Say what to do with X of such a shape where fit was given images, channels first."""
     channels = getattr(estimator, "n_features_in_", None)
-    if len(shape) != 3 or shape[2] != channels or shape[0] == channels:
+    if getattr(estimator, "_ndim", None) != 4 or shape[1:2] == (channels,):
         return ""
-    return (
-        f" fit was given images of {channels} channels x height x width, and these look like "
-        "height x width x channels: move the axes, X.transpose(0, 3, 1, 2) for an array."
-    )
+    if len(shape) != 4:
+        return (
+            f" fit was given images, X of shape (n_images, {channels}, height, width), and this X "
+            f"has {len(shape)} dimensions. One image is X[None]; images without an axis of "
+            "channels are X[:, None]."
+        )
+    if shape[3] == channels:
+        return (
+            f" fit was given images of {channels} channels x height x width, and these look like "
+            "height x width x channels: move the axes, X.transpose(0, 3, 1, 2) for an array."
+        )
+    cure = _CHANNELS_CURED.get((shape[1], channels), "Convert them as those of fit were.")
+    return f" Number of channels of these images: {shape[1]}, of those in fit: {channels}. {cure}"
 
 
 def _has_names(estimator: Any, dataset: Dataset) -> bool:
