@@ -241,8 +241,8 @@ class TorchEstimator(
         y : array-like of shape (n_rows,) or (n_rows, n_targets), default=None
             Targets. None takes those of the Dataset.
         sample_weight : array-like of shape (n_rows,), default=None
-            Weights of the rows in the loss; rows of weight 0 are skipped. None takes those of
-            the Dataset, if it has any.
+            Weights of the rows in the loss; rows of weight 0 are skipped, but their targets are
+            checked. None takes those of the Dataset, if it has any.
         X_val : like X, default=None
             Rows on which every epoch is evaluated; early stopping uses them instead of a held-out
             fraction. A Pipeline transforms them with ``transform_input=["X_val"]``.

@@ -31,7 +31,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels in ascending order.
+        Labels in ascending order, those of rows of weight 0 among them.
     multilabel_ : bool
         Whether targets are a 0/1 indicator of several labels.
     {attributes}
@@ -57,6 +57,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
     )
 
     _net_class = ClassifierNet
+    _fewest_classes: ClassVar[int] = 2
 
     # Targets
 
@@ -126,7 +127,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
             classes = np.arange(y.shape[1])
         else:
             classes = distinct if announced is None else announced
-        if len(classes) < 2 and not multilabel:
+        if len(classes) < self._fewest_classes and not multilabel:
             cure = " Name all that will ever come: partial_fit(X, y, classes=[...])."
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y, got one class: "
@@ -273,7 +274,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         return accuracy(y, self._answers("predict", X)[1], weight)
 
     def _answer_columns(self, method: str) -> list[str]:
-        by_one = method == "decision_function" and len(self.classes_) == 2
+        by_one = method == "decision_function" and len(self.classes_) <= 2
         if not self.multilabel_ and (method == "predict" or by_one):
             return ["prediction" if method == "predict" else "decision"]
         prefix = {"predict": "prediction", "predict_proba": "probability"}.get(method, "decision")

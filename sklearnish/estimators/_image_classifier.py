@@ -40,7 +40,7 @@ class ImageClassifier(ImageParameters, TorchClassifier):
     width_ : int
         Channels of the first group of the default network.
     classes_ : ndarray of shape (n_classes,)
-        Labels in ascending order.
+        Labels in ascending order, those of rows of weight 0 among them.
     multilabel_ : bool
         Whether targets are a 0/1 indicator of several labels.
     {attributes}

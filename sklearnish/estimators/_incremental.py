@@ -38,7 +38,7 @@ class Incremental(
     estimator_ : estimator
         The fitted estimator.
     classes_ : ndarray of shape (n_classes,)
-        Labels in ascending order, of a classifier.
+        Labels in ascending order, of a classifier; those of rows of weight 0 are among them.
     batch_size_ : int
         Rows of a batch.
     n_iter_ : int
@@ -119,8 +119,8 @@ class Incremental(
         y : array-like of shape (n_rows,) or (n_rows, n_targets), default=None
             Targets, for an estimator that needs them. None takes those of the Dataset.
         sample_weight : array-like of shape (n_rows,), default=None
-            Weights of the rows, for an estimator that takes them; rows of weight 0 are skipped.
-            None takes those of the Dataset, if it has any.
+            Weights of the rows, for an estimator that takes them; rows of weight 0 are skipped,
+            but their targets are checked. None takes those of the Dataset, if it has any.
 
         Returns
         -------

@@ -29,7 +29,7 @@ class MLPClassifier(MLPMixin, TorchClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels in ascending order.
+        Labels in ascending order, those of rows of weight 0 among them.
     coefs_ : list of ndarray of shape (n_inputs, n_outputs)
         Weights of each layer.
     intercepts_ : list of ndarray of shape (n_outputs,)
@@ -66,6 +66,7 @@ class MLPClassifier(MLPMixin, TorchClassifier):
 
     class_weight = None
     monitor = "accuracy"
+    _fewest_classes = 1
 
     @available_if(can_go_on)
     def partial_fit(
@@ -135,6 +136,10 @@ class MLPClassifier(MLPMixin, TorchClassifier):
                 "warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {found}"
             )
+
+    def _result_of(self, outputs: Tensor) -> Tensor:
+        found = super()._result_of(outputs)
+        return found[:, :1] if len(self.classes_) == 1 else found
 
     def _n_outputs(self) -> int:
         return 1 if len(self.classes_) == 2 and not self.multilabel_ else len(self.classes_)

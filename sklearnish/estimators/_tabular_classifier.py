@@ -36,7 +36,7 @@ class TabularClassifier(TableMixin, TorchClassifier):
     temperature_ : float
         By what logits are divided; 1 without `calibrate`.
     classes_ : ndarray of shape (n_classes,)
-        Labels in ascending order.
+        Labels in ascending order, those of rows of weight 0 among them.
     multilabel_ : bool
         Whether targets are a 0/1 indicator of several labels.
     {attributes}

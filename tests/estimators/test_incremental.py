@@ -162,7 +162,12 @@ def test_weights_are_handed_on():
         sn.Incremental(IncrementalPCA()).fit(X, sample_weight=weight)
     drawn = sn.Incremental(MLPClassifier((2,)), sampler="weighted", random_state=0)
     drawn.fit(sn.as_dataset(X, CODES).with_weight((CODES > 0) * 1.0))
-    assert drawn.classes_.tolist() == [1, 2]  # rows of weight 0 are skipped
+    assert drawn.classes_.tolist() == [0, 1, 2]  # rows of weight 0 are not drawn, but known
+    plain = sn.Incremental(SGDClassifier(random_state=0), sampler="sequential")
+    by_hand = SGDClassifier(random_state=0)
+    by_hand.partial_fit(X[CODES > 0], CODES[CODES > 0], classes=[0, 1, 2])
+    plain.fit(X, CODES, sample_weight=(CODES > 0) * 1.0)
+    np.testing.assert_array_equal(plain.estimator_.coef_, by_hand.coef_)
 
 
 def test_samplers_see_the_labels():

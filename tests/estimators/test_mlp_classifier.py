@@ -1,7 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import neural_network
 from sklearn.datasets import make_multilabel_classification
+from sklearn.ensemble import BaggingClassifier
 from sklearn.metrics import accuracy_score
 
 import sklearnish as sn
@@ -47,3 +49,30 @@ def test_classes_may_come_later():
     assert clf.predict_proba(X).shape == (150, 3)
     with pytest.raises(ValueError, match="classes"):
         clf.partial_fit(X, y, classes=[0, 1])
+
+
+def test_one_class_is_learned_as_scikit_learn_does(tmp_path):
+    params = {"hidden_layer_sizes": (5,), "max_iter": 5, "random_state": 0, "shuffle": False}
+    rows, labels = X.astype(np.float64), np.full(150, "only")
+    ours = sn.MLPClassifier(**params).fit(rows, labels)
+    theirs = neural_network.MLPClassifier(**params).fit(rows, labels)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-4)
+    # theirs has a second column, for a class that it does not name
+    np.testing.assert_allclose(ours.predict_proba(rows), theirs.predict_proba(rows)[:, :1], 1e-3)
+    assert ours.predict(rows).tolist() == labels.tolist()
+    assert ours.score(rows, labels) == 1.0
+    assert (ours.n_outputs_, ours.out_activation_) == (1, "logistic")
+    for method, name in (("predict_proba", "probability_only"), ("decision_function", "decision")):
+        ours.predict_to(tmp_path / "found.parquet", rows, method=method)
+        assert list(pd.read_parquet(tmp_path / "found.parquet")) == [name]
+
+
+def test_bags_of_rows_without_rare_classes_know_all():
+    rare = np.zeros(150, int)
+    rare[0] = 1
+    clf = sn.MLPClassifier((4,), max_iter=2, random_state=0)
+    bag = BaggingClassifier(clf, 3, random_state=0, max_samples=0.2).fit(X, rare)
+    drawn = [rare[rows].max() for rows in bag.estimators_samples_]
+    assert 0 in drawn
+    assert [len(clf.classes_) for clf in bag.estimators_] == [2, 2, 2]
+    assert bag.predict_proba(X).shape == (150, 2)

@@ -14,7 +14,6 @@ LEFT_OUT = {
     "test_learning_rate_warmstart": "looks at _optimizer.learning_rate",
     "test_adaptive_learning_rate": "looks at _optimizer.learning_rate",
     "test_early_stopping_stratified": "wants an error for a class of one row; ours trains on it",
-    "test_preserve_feature_names[MLPClassifier]": "fits one class, which our classifiers refuse",
 }
 """Tests that ask for how scikit-learn's solvers are built, or for what ours refuse."""
 

@@ -15,6 +15,7 @@ from sklearnish.data import Batch, Dataset, concat, prepare_loader, shown, with_
 from sklearnish.estimators._fitting import labels
 from sklearnish.estimators._fitting.epochs import with_labels
 from sklearnish.estimators._fitting.inputs import check_some_rows, to_dataset
+from sklearnish.estimators._fitting.rows import rows_that_train
 
 Array = npt.NDArray[Any]
 
@@ -49,18 +50,13 @@ def rows_of(
     if weight is not None:
         weight = _check_sample_weight(weight, dataset, dtype=np.float64, ensure_non_negative=True)
         _check_takes_weights(estimator)
-    required = get_tags(estimator.estimator).target_tags.required
+    if not get_tags(estimator.estimator).target_tags.required:
+        return rows_that_train(dataset.without_target().with_weight(weight))
     attach = with_codes if labels.are_own_labels(dataset, y) else Dataset.with_target
-    if required:
-        y = labels.array_of_targets(dataset.target if y is None else y, estimator, X)
-        check_consistent_length(dataset, y)
-    if weight is not None and not weight.all():
-        kept = np.flatnonzero(weight)
-        dataset, weight, y = dataset[kept], weight[kept], y[kept] if required else None
-    if not required:
-        return dataset.without_target().with_weight(weight)
+    y = labels.array_of_targets(dataset.target if y is None else y, estimator, X)
+    check_consistent_length(dataset, y)
     codes = _codes(estimator, y, reset=reset, classes=classes)
-    return attach(dataset, codes).with_weight(weight)
+    return rows_that_train(attach(dataset, codes).with_weight(weight))
 
 
 def _check_takes_weights(estimator: Any) -> None:

@@ -22,7 +22,10 @@ _NEGLIGIBLE = 1e-30
 
 
 def rows_to_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Dataset:
-    """Make a Dataset with encoded targets and weights; bad rows and those of no weight go."""
+    """Make a Dataset with encoded targets and weights; bad rows and those of weight 0 go.
+
+    Labels of weight 0 are checked, and are classes, as in scikit-learn.
+    """
     dataset = estimator._rows(X, reset=reset)
     check_some_rows(dataset)
     if reset:
@@ -35,18 +38,22 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bo
         weight = _check_sample_weight(weight, dataset, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():  # scikit-learn 1.8 lets them pass
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        if not weight.all():
-            dataset, y, weight = _keep(np.flatnonzero(weight), dataset, y, weight)
-    dataset = dataset._for_module(weight_dtype(estimator.precision))
+    dataset = dataset.with_weight(weight)._for_module(weight_dtype(estimator.precision))
     if estimator.on_bad_rows == "skip" and len(bad := _note_bad_rows(estimator, dataset)):
         kept = np.delete(np.arange(len(dataset)), bad)
-        dataset, y, weight = _keep(kept, dataset, y, weight)
+        dataset, y = dataset[kept], y[kept]
     try:
         codes = estimator._check_y(y, reset=reset)
     except (TypeError, ValueError):
         labels.check_no_missing(y, dataset)
         raise
-    return attach(dataset, codes).with_weight(weight)
+    return rows_that_train(attach(dataset, codes))
+
+
+def rows_that_train(data: Dataset) -> Dataset:
+    """Leave out rows of weight 0."""
+    weight = data.weight
+    return data if weight is None or weight.all() else data[np.flatnonzero(weight)]
 
 
 def weighed(estimator: Any, data: Dataset, *, training: bool) -> tuple[Dataset, Array | None]:
@@ -60,16 +67,17 @@ def weighed(estimator: Any, data: Dataset, *, training: bool) -> tuple[Dataset, 
 
 
 def _note_bad_rows(estimator: Any, data: Dataset) -> npt.NDArray[np.int64]:
-    """Find rows that cannot be used, and remember which."""
-    bad = find_bad_rows(data, **estimator._pipeline())
-    if len(bad) == len(data):
+    """Find rows that would train and cannot be used, and remember which."""
+    used, weight = rows_that_train(data), data.weight
+    bad = find_bad_rows(used, **estimator._pipeline())
+    if len(bad) == len(used):
         raise ValueError(
-            f"All {len(data)} rows of {data.source.name} are damaged, NaN or infinite; "
+            f"All {len(used)} rows of {data.source.name} are damaged, NaN or infinite; "
             "on_bad_rows='raise' says how."
         )
     names, count = estimator._left_out
-    estimator._left_out = (*names, *name_rows(data, bad)), count + len(bad)
-    return bad
+    estimator._left_out = (*names, *name_rows(used, bad)), count + len(bad)
+    return bad if weight is None else np.flatnonzero(weight)[bad]
 
 
 def _names_of_functions(data: Dataset) -> tuple[str, ...]:
@@ -77,13 +85,6 @@ def _names_of_functions(data: Dataset) -> tuple[str, ...]:
     functions = (*data.source.functions, *data.transforms)
     ours = [str(function.f.__module__).startswith("sklearnish.") for function in functions]
     return tuple(STEP if own else f.name for own, f in zip(ours, functions, strict=True))
-
-
-def _keep(
-    kept: npt.NDArray[np.int64], dataset: Dataset, y: Array, weight: Array | None
-) -> tuple[Dataset, Array, Array | None]:
-    """Keep some rows."""
-    return dataset[kept], y[kept], None if weight is None else weight[kept]
 
 
 def _relative(weight: Array) -> tuple[Array, npt.NDArray[np.int64]]:

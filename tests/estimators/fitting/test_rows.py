@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 
 import sklearnish as sn
 from sklearnish import TorchClassifier, TorchRegressor, as_dataset
@@ -17,9 +18,65 @@ def test_weights():
         TorchClassifier().fit(X, y, sample_weight=np.zeros(len(y)))
     with pytest.raises(ValueError, match="Negative"):
         TorchClassifier().fit(X, y, sample_weight=-np.ones(len(y)))
+
+
+@pytest.mark.parametrize(
+    "clf",
+    [
+        TorchClassifier(class_weight={0: 3.0, 1: 2.0}),
+        sn.MLPClassifier((4,)),
+        sn.TabularClassifier(width=8, n_members=2),
+    ],
+    ids=lambda clf: type(clf).__name__,
+)
+def test_labels_of_weight_zero_are_classes_that_train_nothing(clf, tmp_path):
+    X, y = classification(90)
+    frame = pd.DataFrame(X).add_prefix("x")
+    frame.assign(y=y).to_parquet(tmp_path / "rows.parquet", row_group_size=40)
+    files = sn.scan_parquet(tmp_path / "rows.parquet", target="y")
     weight = np.where(y == 0, 0.0, 1.0)
-    clf = TorchClassifier(max_epochs=1).fit(X, y, sample_weight=weight)
-    assert clf.classes_.tolist() == [1, 2]
+    clf.set_params(random_state=0)
+    wanted = clone(clf).partial_fit(frame[y > 0], y[y > 0], classes=[0, 1, 2]).predict_proba(frame)
+    for rows, labels in ((frame, y), (files, None)):
+        found = clone(clf).partial_fit(rows, labels, sample_weight=weight)
+        assert found.classes_.tolist() == [0, 1, 2]
+        np.testing.assert_allclose(found.predict_proba(frame), wanted, rtol=1e-4)
+        found.partial_fit(rows, labels)  # now with rows of all classes
+    with pytest.raises(ValueError, match="not among the classes"):
+        found.partial_fit(frame, np.where(y == 0, 7, y), sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"class_weight": "balanced", "early_stopping": True, "monitor": "accuracy"},
+        {"sampler": "balanced", "early_stopping": True},
+        {"sampler": "weighted"},
+    ],
+    ids=str,
+)
+def test_a_class_of_weight_zero_is_neither_drawn_nor_weighed_nor_held_out(options):
+    X, y = classification()
+    keep = y > 0
+    clf = TorchClassifier(max_epochs=2, batch_size=50, random_state=0, **options)
+    clf.fit(X, y, sample_weight=keep * 1.0)
+    rows = [epoch.rows for epoch in clf.pipeline_report_.epochs]
+    alone = clone(clf).fit(X[keep], y[keep], sample_weight=np.ones(keep.sum()))
+    assert clf.classes_.tolist() == [0, 1, 2]
+    assert rows == [epoch.rows for epoch in alone.pipeline_report_.epochs]
+    probabilities = clf.predict_proba(X)
+    assert np.isfinite(probabilities).all()
+    assert (probabilities[keep].argmax(1) > 0).all()
+    assert clf.score(X, y, sample_weight=keep * 1.0) > 0.6
+
+
+def test_images_of_weight_zero():
+    images = np.random.default_rng(0).integers(0, 255, (30, 1, 8, 8), np.uint8)
+    y = np.array(["ant", "bee", "cow"] * 10)
+    clf = sn.ImageClassifier(width=4, max_epochs=1, batch_size=16, random_state=0)
+    clf.fit(images, y, sample_weight=(y != "bee") * 1.0)
+    assert clf.classes_.tolist() == ["ant", "bee", "cow"]
+    assert clf.pipeline_report_.epochs[0].rows == 20
 
 
 def test_weights_of_a_dataset_are_used():
@@ -84,6 +141,18 @@ def test_the_fit_is_that_of_the_good_rows(make):
     assert len(report.skipped) == 3  # neighbours together
     assert [int(name.split()[1]) for name in report.skipped] == [5, 60, 199]
     assert "row 60 of" in str(report)
+
+
+def test_rows_of_weight_zero_are_not_looked_at():
+    weight = np.ones(200)
+    weight[[2, 60]] = 0.0
+    clf = sn.TorchClassifier(**params(on_bad_rows="skip"))
+    with pytest.warns(UserWarning, match="3 rows are left out"):
+        clf.fit(spoilt(), Y, sample_weight=weight)
+    assert [int(name.split()[1]) for name in clf.pipeline_report_.skipped] == [5, 61, 199]
+    left = np.delete(np.arange(200), [2, *BAD])
+    wanted = sn.TorchClassifier(**params()).fit(X[left], Y[left], sample_weight=weight[left])
+    np.testing.assert_array_equal(clf.predict_proba(X), wanted.predict_proba(X))
 
 
 def test_a_class_of_bad_rows_alone_is_none():
