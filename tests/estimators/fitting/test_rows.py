@@ -70,6 +70,15 @@ def test_a_class_of_weight_zero_is_neither_drawn_nor_weighed_nor_held_out(option
     assert clf.score(X, y, sample_weight=keep * 1.0) > 0.6
 
 
+def test_targets_of_weight_zero_are_checked():
+    X, y = classification(30)
+    missing, weight = y.astype(float), np.ones(30)
+    missing[7], weight[7] = np.nan, 0.0
+    for estimator in (TorchClassifier(), TorchRegressor()):
+        with pytest.raises(ValueError, match="y contains NaN: the target of row 7 of"):
+            estimator.fit(X, missing, sample_weight=weight)
+
+
 def test_images_of_weight_zero():
     images = np.random.default_rng(0).integers(0, 255, (30, 1, 8, 8), np.uint8)
     y = np.array(["ant", "bee", "cow"] * 10)
