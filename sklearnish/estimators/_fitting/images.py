@@ -68,10 +68,11 @@ def check_crop(estimator: Any, dataset: Dataset) -> None:
 
 def kind_of_values(dataset: Dataset) -> str:
     """Tell "whole" numbers, such as bytes, from those "scaled" to about 1; "" may be either."""
-    if dataset.dtype == np.uint8:
-        return "whole"
+    if not dataset.transforms and dataset.dtypes.get("X") == "uint8":
+        return "whole"  # nothing is read
     X = read_finite(dataset.without_target(), np.arange(min(len(dataset), _LOOKED_AT))).X
     assert isinstance(X, Tensor)
+    X = X.double()
     large = bool(X.abs().max() > _SCALED)
     if torch.equal(X, X.round()):
         return "whole" if large else ""
