@@ -3,6 +3,7 @@
 from sklearnish.estimators._base import TorchEstimator
 from sklearnish.estimators._classifier import TorchClassifier
 from sklearnish.estimators._fitting.fit_task import learned_by
+from sklearnish.estimators._fitting.images import look_like_channels_last
 from sklearnish.estimators._fitting.inputs import check_some_rows
 from sklearnish.estimators._fitting.module import input_dtype, module_of
 from sklearnish.estimators._fitting.rows import STEP
@@ -31,6 +32,7 @@ __all__ = [
     "check_some_rows",
     "input_dtype",
     "learned_by",
+    "look_like_channels_last",
     "module_of",
     "predict_to",
 ]

@@ -92,6 +92,7 @@ def parameterized(cls: Class) -> Class:
     no parameter of it, and `_called` names those that it calls otherwise.
     """
     found = cls._parameters = _collect(cls)  # type: ignore[attr-defined]
+    cls._parameter_constraints = property(_constraints)  # type: ignore[attr-defined]
     for name in found:
         setattr(cls, name, found[name].default)
     for ours, name in vars(cls).get("_called", {}).items():
@@ -99,6 +100,11 @@ def parameterized(cls: Class) -> Class:
     cls.__init__ = suggesting(_constructor(cls, found))  # type: ignore[misc]
     _fill_in(cls, found)
     return cls
+
+
+def _constraints(self: Any) -> dict[str, list[Any]]:
+    """Return what scikit-learn's check of the parameters asks for."""
+    return {name: declared.allowed for name, declared in self._parameters.items()}
 
 
 def _collect(cls: type) -> dict[str, Parameter]:

@@ -10,7 +10,7 @@ from sklearn.utils import Tags, get_tags
 from sklearnish.estimators import _parameters
 from sklearnish.estimators._constructor import parameter, parameterized
 from sklearnish.estimators._fitting.drafts import draft
-from sklearnish.estimators._fitting.parts import check_learns_in_parts, learn, rows_of
+from sklearnish.estimators._fitting.incremental import check_learns_in_parts, learn, rows_of
 from sklearnish.estimators._predicting.delegate import DelegateMixin
 
 
@@ -101,11 +101,6 @@ class Incremental(
     _called: ClassVar[dict[str, str]] = {}
     _any_columns: ClassVar[bool] = False
     on_bad_rows: ClassVar[str] = "raise"
-
-    @property
-    def _parameter_constraints(self) -> dict[str, Any]:
-        """What scikit-learn's check of the parameters asks for."""
-        return {name: declared.allowed for name, declared in self._parameters.items()}
 
     # Fit
 

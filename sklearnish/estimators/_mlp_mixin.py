@@ -88,8 +88,8 @@ class MLPMixin(MLPParameters):
                 f"hidden_layer_sizes must be > 0, got {self.hidden_layer_sizes}: wanted whole "
                 "numbers, one for each hidden layer, such as (100, 50)."
             )
-        of_epochs = ("checkpoint_dir", "callbacks", "augment")
-        given = [name for name in of_epochs if getattr(self, name) not in (None, [], ())]
+        need_epochs = ("checkpoint_dir", "callbacks", "augment")
+        given = [name for name in need_epochs if getattr(self, name) not in (None, [], ())]
         if self.solver == "lbfgs" and given:
             raise ValueError(
                 f"solver='lbfgs' has no epochs, so {' and '.join(given)} cannot be used with it. "

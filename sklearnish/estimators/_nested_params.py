@@ -108,11 +108,6 @@ class NestedParams:
             cls.__init__ = suggesting(cls.__init__)  # type: ignore[method-assign]
             cls.__init__.__signature__ = _whole_signature(cls)  # type: ignore[attr-defined]
 
-    @property
-    def _parameter_constraints(self) -> dict[str, Any]:
-        """What scikit-learn's check of the parameters asks for."""
-        return {name: declared.allowed for name, declared in self._parameters.items()}
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get parameters for this estimator.
 

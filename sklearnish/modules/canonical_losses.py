@@ -4,13 +4,15 @@ Each is the negative log-likelihood of a distribution for outputs that its canon
 a mean, as in McCullagh and Nelder, "Generalized Linear Models", 1989.
 """
 
+from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class CanonicalLoss(nn.Module):
-    """Base of these losses: a row's loss is the sum over its outputs.
+    """Base of these losses.
 
     Parameters
     ----------
@@ -40,19 +42,11 @@ class CanonicalLoss(nn.Module):
         rows = self.of_rows(y_pred, y)
         return rows.mean() if self.reduction == "mean" else rows
 
+    @abstractmethod
     def of_rows(self, y_pred: Tensor, y: Tensor) -> Tensor:
         """Compute the loss of each row."""
-        losses = self.of_outputs(y_pred, y)
-        return losses if losses.ndim == 1 else losses.sum(1)
 
-    def of_outputs(self, y_pred: Tensor, y: Tensor) -> Tensor:
-        """Compute the loss of each output."""
-        raise NotImplementedError
-
-    def mean_of(self, y_pred: Tensor) -> Tensor:
-        """Turn outputs into means of the targets."""
-        raise NotImplementedError
-
+    @abstractmethod
     def residual(self, y_pred: Tensor, y: Tensor) -> Tensor:
         """Compute the gradient of the loss of each row in its outputs: mean less target.
 
@@ -68,10 +62,43 @@ class CanonicalLoss(nn.Module):
         Tensor of shape (n, n_outputs)
             A new tensor.
         """
+
+
+class LossByOutput(CanonicalLoss):
+    """Base of those whose outputs have a loss each: a row's is their sum."""
+
+    @abstractmethod
+    def of_outputs(self, y_pred: Tensor, y: Tensor) -> Tensor:
+        """Compute the loss of each output."""
+
+    @abstractmethod
+    def mean_of(self, y_pred: Tensor) -> Tensor:
+        """Turn outputs into means of the targets."""
+
+    def of_rows(self, y_pred: Tensor, y: Tensor) -> Tensor:
+        """Compute the loss of each row."""
+        losses = self.of_outputs(y_pred, y)
+        return losses if losses.ndim == 1 else losses.sum(1)
+
+    def residual(self, y_pred: Tensor, y: Tensor) -> Tensor:
+        """Compute the means, less the targets.
+
+        Parameters
+        ----------
+        y_pred : Tensor of shape (n, n_outputs)
+            Outputs.
+        y : Tensor of shape (n,) or (n, n_outputs)
+            Targets.
+
+        Returns
+        -------
+        Tensor of shape (n, n_outputs)
+            A new tensor.
+        """
         return self.mean_of(y_pred) - y.reshape(y_pred.shape).to(y_pred.dtype)
 
 
-class HalfSquaredError(CanonicalLoss):
+class HalfSquaredError(LossByOutput):
     """Half of the squared error: of a normal distribution.
 
     As in scikit-learn, several targets are averaged in the loss that is reported, and summed in
@@ -92,7 +119,7 @@ class HalfSquaredError(CanonicalLoss):
         return y_pred
 
 
-class HalfPoissonDeviance(CanonicalLoss):
+class HalfPoissonDeviance(LossByOutput):
     """Half of the deviance of a Poisson distribution; outputs are logarithms of its mean."""
 
     def of_outputs(self, y_pred: Tensor, y: Tensor) -> Tensor:
@@ -104,7 +131,7 @@ class HalfPoissonDeviance(CanonicalLoss):
         return y_pred.exp()
 
 
-class BinaryLogLoss(CanonicalLoss):
+class BinaryLogLoss(LossByOutput):
     """Cross entropy of labels that do not exclude each other; outputs are logits."""
 
     def of_outputs(self, y_pred: Tensor, y: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sklearnish.estimators import look_like_channels_last
 from sklearnish.plotting import _axes
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 _CHANNELS = (1, 3, 4)
-"""Of images in grey, in colours, and with transparency."""
+"""What can be drawn: images in grey, in colours, and with transparency."""
 
 _GAP = 0.08
 """Room between images, as a share of their width."""
@@ -33,9 +34,9 @@ def pixels(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         If they are no images.
     """
     shape = rows.shape[1:]
-    if len(shape) == 3 and shape[0] in _CHANNELS:
+    if len(shape) == 3 and not look_like_channels_last(shape):
         rows = np.moveaxis(rows, 1, 3)
-    elif len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in _CHANNELS):
+    if len(shape) not in (2, 3) or (len(shape) == 3 and rows.shape[3] not in _CHANNELS):
         raise ValueError(
             f"Rows of shape {tuple(shape)} are neither images, of shape (channels, height, width) "
             "with 1, 3 or 4 channels, nor rows of a table."

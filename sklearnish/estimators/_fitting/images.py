@@ -35,7 +35,7 @@ def check_images(estimator: Any, dataset: Dataset) -> Dataset:
             f"{name} takes images: X of shape (n_images, channels, height, width), and got rows "
             f"of shape {shape}. {_cure(shape)}"
         )
-    if _look_like_channels_last(shape):
+    if look_like_channels_last(shape):
         raise ValueError(
             f"{name} takes images with channels first, (channels, height, width), and these rows "
             f"of shape {shape} look like (height, width, channels). Move the axes: "
@@ -50,7 +50,7 @@ def check_images(estimator: Any, dataset: Dataset) -> Dataset:
     return dataset
 
 
-def _look_like_channels_last(shape: tuple[int, ...]) -> bool:
+def look_like_channels_last(shape: tuple[int, ...]) -> bool:
     """Say whether the last axis is shorter than two equal sides, or usual for channels alone."""
     square = shape[0] == shape[1] > shape[2]
     return square or (shape[0] not in _CHANNELS and shape[2] in _CHANNELS)

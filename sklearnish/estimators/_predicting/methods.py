@@ -61,7 +61,7 @@ class AnswerMixin:
 
     def _result_of(self, outputs: Tensor) -> Tensor:
         """Turn outputs into what an exported model returns, by torch alone."""
-        raise NotImplementedError
+        raise NotImplementedError  # not asked of one without `_result`
 
     @abstractmethod
     def _answer_columns(self, method: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""export."""
+"""export: a fitted estimator as a file that predicts without sklearnish."""
 
 import warnings
 from functools import partial

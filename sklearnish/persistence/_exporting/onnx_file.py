@@ -63,10 +63,19 @@ def onnx_bytes(network: Network, about: Mapping[str, Any]) -> bytes:
     assert made is not None
     model = made.model_proto
     _name_ends(model, network.inputs, about["result"])
-    for key, value in about.items():
+    told = zip(about["inputs"], network.inputs, strict=True)
+    inputs = [_as_text(said) if is_text(one) else said for said, one in told]
+    for key, value in {**about, "inputs": inputs}.items():
         model.metadata_props.add(key=key, value=json.dumps(value))
     data: bytes = model.SerializeToString()
     return data
+
+
+def _as_text(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Say of an input of text what it is here: strings, not their codes."""
+    kept = {key: value for key, value in said.items() if key not in ("unknown", "missing")}
+    missing = {} if "" in said["levels"] else {"missing": ""}
+    return {**kept, "type": "string", **missing}
 
 
 def _check_possible(network: Network) -> None:

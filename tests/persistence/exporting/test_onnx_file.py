@@ -23,7 +23,8 @@ NAMES = ["add", "cos", "network/add", "probabilities", "sklearnish input 0", "va
 
 def test_an_onnx_file_predicts_as_the_estimator_and_says_what_it_is():
     clf = sn.TorchClassifier(**KEPT).fit(X, y)
-    data = onnx_bytes(Network(parts_of(clf)), {"result": "probabilities", "classes": [0, 1, 2]})
+    about = {"result": "probabilities", "classes": [0, 1, 2], "inputs": [{"name": "X"}]}
+    data = onnx_bytes(Network(parts_of(clf)), about)
     session = onnxruntime.InferenceSession(data)
     (given,), (result,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.type, given.shape) == ("X", "tensor(float)", ["n", 4])
@@ -43,8 +44,11 @@ def test_empty_text_that_was_a_level_means_itself(tmp_path):
     tab = sn.TabularClassifier(quality="fast", **KEPT).fit(EMPTY, y)
     sn.export(tab, tmp_path / "model.onnx")
     given = {"size": X[:, 0], "town": EMPTY["town"].to_numpy(object)}
-    (found,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, given)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (found,) = session.run(None, given)
     np.testing.assert_allclose(found, tab.predict_proba(EMPTY), rtol=1e-4)
+    told = json.loads(session.get_modelmeta().custom_metadata_map["inputs"])[-1]
+    assert (told["levels"][0], "missing" in told) == ("", False)
 
 
 def test_empty_text_beside_missing_values_is_refused_by_name():
@@ -55,12 +59,20 @@ def test_empty_text_beside_missing_values_is_refused_by_name():
 
 
 @pytest.mark.slow
-def test_columns_may_have_any_names_and_text_is_text():
+def test_columns_may_have_any_names_and_text_is_text(tmp_path):
     frame = pd.DataFrame({name: X[:, i % 4] + i for i, name in enumerate(NAMES)})
     frame["town"] = ["Bonn", "Köln", None] * 50
     tab = sn.TabularClassifier(quality="fast", **KEPT).fit(frame, y)
-    data = onnx_bytes(Network(parts_of(tab)), {"result": "probabilities"})
+    sn.export(tab, tmp_path / "model.onnx")
+    data = (tmp_path / "model.onnx").read_bytes()
     session = onnxruntime.InferenceSession(data)
+    told = json.loads(session.get_modelmeta().custom_metadata_map["inputs"])
+    assert [(one["name"], one["type"]) for one in told] == [
+        *((name, "float64") for name in NAMES),
+        ("town", "string"),
+    ]
+    wanted = {"levels": ["Bonn", "Köln"], "missing": "", "kind": "category", "shape": []}
+    assert told[-1] == {"name": "town", "type": "string", **wanted}
     assert [one.name for one in session.get_inputs()] == [*NAMES, "town"]
     assert session.get_outputs()[0].name == "probabilities_"
     frame.loc[0, "town"] = "Oslo"

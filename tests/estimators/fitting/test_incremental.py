@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sklearnish.data import Batch
-from sklearnish.estimators._fitting.parts import merged
+from sklearnish.estimators._fitting.incremental import merged
 
 
 def batches_of(sizes):
