@@ -2,7 +2,7 @@
 
 from sklearnish.estimators._base import TorchEstimator
 from sklearnish.estimators._classifier import TorchClassifier
-from sklearnish.estimators._fitting.fit_task import learned_by
+from sklearnish.estimators._fitting.fit_task import CALLBACKS, learned_by
 from sklearnish.estimators._fitting.images import look_like_channels_last
 from sklearnish.estimators._fitting.inputs import check_some_rows
 from sklearnish.estimators._fitting.module import input_dtype, module_of
@@ -18,6 +18,7 @@ from sklearnish.estimators._tabular_regressor import TabularRegressor
 from sklearnish.estimators._transformer import TorchTransformer
 
 __all__ = [
+    "CALLBACKS",
     "STEP",
     "ImageClassifier",
     "Incremental",

@@ -14,15 +14,12 @@ import numpy as np
 import torch
 
 from sklearnish.data import shown
-from sklearnish.estimators import TorchEstimator
+from sklearnish.estimators import CALLBACKS, TorchEstimator
 from sklearnish.persistence import _stand_ins
 from sklearnish.persistence._values import check_random_state
 
 FOLDERS = frozenset({"checkpoint_dir", "memory"})
 """Parameters that make a fit write files."""
-
-_CALLBACKS = "_skl_callbacks"
-"""Where scikit-learn's estimators have theirs: logs, sockets and threads, which are not saved."""
 
 
 def take_out(model: Any) -> tuple[Any, list[TorchEstimator]]:
@@ -51,7 +48,7 @@ def take_out(model: Any) -> tuple[Any, list[TorchEstimator]]:
 
 def _callbacks(value: Any) -> Any:
     """Return the list of scikit-learn's callbacks that an estimator of its has, if any."""
-    return getattr(value, "__dict__", {}).get(_CALLBACKS)
+    return getattr(value, "__dict__", {}).get(CALLBACKS)
 
 
 def _leave_out(value: Any, seen: dict[int, Any]) -> None:
@@ -59,7 +56,7 @@ def _leave_out(value: Any, seen: dict[int, Any]) -> None:
     if id(value) not in seen:
         seen[id(value)] = value
         if _callbacks(value) is not None:
-            del vars(value)[_CALLBACKS]
+            del vars(value)[CALLBACKS]
         for key, item in folders_to_try(value):
             value[key] = _emptied(item)
         for child in _children(value):
@@ -91,7 +88,7 @@ def _children(value: Any) -> list[Any]:
     if isinstance(value, np.ndarray):
         return np.asarray(value).ravel().tolist() if value.dtype == object else []
     attributes = getattr(value, "__dict__", {})
-    return [child for name, child in attributes.items() if name != _CALLBACKS]
+    return [child for name, child in attributes.items() if name != CALLBACKS]
 
 
 def _check(value: Any) -> None:

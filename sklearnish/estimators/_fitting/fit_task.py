@@ -21,6 +21,8 @@ except ImportError:  # scikit-learn 1.8 has no callbacks
 
 
 CALLBACKS = "_skl_callbacks"
+"""Where scikit-learn keeps the callbacks of an estimator: logs, sockets and threads."""
+
 OF_A_FIT = frozenset({"_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown"})
 """What scikit-learn sets on an estimator for the time of a fit."""
 
