@@ -24,7 +24,8 @@ from sklearnish.data._pairs import check_rows_alone
 from sklearnish.data._reading.finite import read_finite
 from sklearnish.data._reading.frames import read_frames
 from sklearnish.data._reading.reader import EvaluationReader
-from sklearnish.data._scan import scan_csv, scan_images, scan_npy, scan_parquet
+from sklearnish.data._scan.files import scan_csv, scan_npy, scan_parquet
+from sklearnish.data._scan.images import scan_images
 from sklearnish.data._shown import shown
 from sklearnish.data._source import IntArray, Source
 from sklearnish.data._sources.arrays import detached, mixed_as_objects

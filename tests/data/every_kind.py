@@ -5,8 +5,8 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
-from sklearnish.data._scan import scan_parquet
 
 N = 24
 X = np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)

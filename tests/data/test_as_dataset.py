@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
-from sklearnish.data._scan import scan_parquet
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4, 5, 6]})
 

@@ -5,10 +5,9 @@ import torch
 from sklearn.base import clone
 from torch.utils.data import DataLoader
 
-from sklearnish.data import _pandas
+from sklearnish.data import _pandas, scan_npy, scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._scan import scan_npy, scan_parquet
 from tests.data.every_kind import FRAME, KINDS, N, X, dataset, everything
 
 

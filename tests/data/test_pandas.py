@@ -8,9 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sklearnish.data import _pandas
+from sklearnish.data import _pandas, scan_parquet
 from sklearnish.data._as_dataset import as_dataset
-from sklearnish.data._scan import scan_parquet
 
 FRAME = pd.DataFrame(
     {

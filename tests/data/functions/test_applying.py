@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._functions.applying import apply_batch, apply_rows
 from sklearnish.data._functions.functions import BatchFunction, RowFunction, per_batch
-from sklearnish.data._scan import scan_parquet
 
 
 def with_rng(x, rng):

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._functions.functions import per_batch
 from sklearnish.data._loading.prepare import prepare_loader
-from sklearnish.data._scan import scan_parquet
 from sklearnish.data._tensors.batch import Batch
 
 N = 67

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._loading.loader import Loader
 from sklearnish.data._loading.prepare import fetch_rows, parse_bytes, prepare_loader
@@ -10,7 +11,6 @@ from sklearnish.data._loading.tuner import Tuner
 from sklearnish.data._order.samplers import Order
 from sklearnish.data._reading.plan import LoadPlan, Room
 from sklearnish.data._reading.reader import Reader
-from sklearnish.data._scan import scan_parquet
 from sklearnish.data._tensors.transfer import Transfer
 
 X = np.arange(60, dtype=np.float32).reshape(30, 2)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sklearnish.data import scan_csv, scan_npy, scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._loading.prepare import prepare_loader
 from sklearnish.data._order.blocks import between_share, suitable_blocks
-from sklearnish.data._scan import scan_csv, scan_npy, scan_parquet
 
 N, GROUP = 8000, 400
 MEMORY = 8 * 4 * 3 * 1000  # windows of a thousand rows of three float32

@@ -13,11 +13,11 @@ import psutil
 import pytest
 import torch
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._loading.prepare import prepare_loader
 from sklearnish.data._reading.plan import LoadPlan, obstacle
 from sklearnish.data._reading.processes import start_method
-from sklearnish.data._scan import scan_parquet
 from sklearnish.data._system.machine import n_cores
 
 N = 60
@@ -235,7 +235,7 @@ import torch
 from joblib import Parallel, delayed
 
 from sklearnish.data._loading.prepare import prepare_loader
-from sklearnish.data._scan import scan_parquet
+from sklearnish.data import scan_parquet
 
 from functions_of_rows import noisy
 

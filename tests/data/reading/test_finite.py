@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 import torch
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._loading.prepare import prepare_loader
 from sklearnish.data._reading.finite import check_finite, read_finite
-from sklearnish.data._scan import scan_parquet
 
 
 @pytest.fixture

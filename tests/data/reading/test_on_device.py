@@ -4,13 +4,13 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from sklearnish.data import scan_npy
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._loading.prepare import prepare_loader
 from sklearnish.data._order.samplers import Fetch, Order
 from sklearnish.data._reading import on_device
 from sklearnish.data._reading.on_device import fits, upload
 from sklearnish.data._reading.reader import Reader
-from sklearnish.data._scan import scan_npy
 from sklearnish.data._tensors.batch import tensors_of
 from sklearnish.data._views.attached import hold_labels
 

@@ -16,10 +16,9 @@ import psutil
 import pytest
 import torch
 
-from sklearnish.data import DataWorkerError
+from sklearnish.data import DataWorkerError, scan_parquet
 from sklearnish.data._loading.prepare import prepare_loader
 from sklearnish.data._reading import workers as worker_processes
-from sklearnish.data._scan import scan_parquet
 
 N, BAD = 60, 33
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 import torch
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
-from sklearnish.data._scan import scan_parquet
 from sklearnish.data._views.attached import hold_labels, with_codes
 
 FRAME = pd.DataFrame(

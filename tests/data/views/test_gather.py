@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._functions.functions import per_batch
-from sklearnish.data._scan import scan_parquet
 from tests.data.labelled import FRAME, N
 
 

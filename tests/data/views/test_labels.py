@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import Dataset
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._loading.prepare import prepare_loader
-from sklearnish.data._scan import scan_parquet
 from sklearnish.data._views.attached import with_codes
 from sklearnish.data._views.labels import find_classes, number_text
 from tests.data.labelled import FRAME, N

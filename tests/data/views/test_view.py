@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._scan import scan_parquet
 from sklearnish.data._views.view import View
 from tests.data.every_kind import FRAME, KINDS, NAMES, N, X, dataset, everything, noisy
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sklearnish.data._scan import scan_csv
+from sklearnish.data import scan_csv
 from sklearnish.data._sources.csv.keywords import read_keywords
 from sklearnish.data._sources.csv.text import check_closed
 from tests.data.csv_files import BLOCKS, check_like_pandas, everything, scan

@@ -1,0 +1,1 @@
+"""From where rows live to a Dataset."""

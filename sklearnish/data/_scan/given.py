@@ -1,0 +1,52 @@
+"""What the scan functions are given: paths, and names of columns."""
+
+from collections.abc import Collection, Iterable, Sequence
+from os import PathLike
+from typing import Any
+
+import narwhals as nw
+
+from sklearnish.data._as_dataset import Columns
+from sklearnish.data._sources.frames import is_frame
+
+Path = str | PathLike[str]
+Paths = Path | Sequence[Path]
+
+
+def check_given(paths: Any, target: Any = None, weight: Any = None, columns: Any = None) -> None:
+    """Refuse data in the place of a path, and values in the place of names."""
+    if is_frame(paths):
+        raise TypeError(
+            f"expected a path or a list of paths, got {type(paths).__name__}. Pass data in memory "
+            "to fit as it is, or make it a Dataset with sn.as_dataset."
+        )
+    if not isinstance(paths, str | PathLike | Iterable):
+        raise TypeError(f"expected a path or a list of paths, got {type(paths).__name__}.")
+    if not _are_names(target):
+        raise TypeError(
+            f"target takes the name of a column or a list of names, got {type(target).__name__}. "
+            "Pass labels of your own to the Dataset's with_target, or as y to fit."
+        )
+    if not (weight is None or isinstance(weight, str)):
+        raise TypeError(
+            f"weight takes the name of a column, got {type(weight).__name__}. Pass weights of "
+            "your own to the Dataset's with_weight, or as sample_weight to fit."
+        )
+    if not _are_names(columns):
+        raise TypeError(f"columns takes a list of names, got {type(columns).__name__}.")
+
+
+def _are_names(given: Any) -> bool:
+    """Say whether something is None, a name or several; a Series is values, even of text."""
+    if given is None or isinstance(given, str):
+        return True
+    several = isinstance(given, Collection) and not nw.dependencies.is_into_series(given)
+    return several and all(isinstance(name, str) for name in given)
+
+
+def asked(target: Columns, weight: str | None, columns: Columns) -> set[str] | None:
+    """List the columns that are asked for by name; None if all are."""
+    if columns is None:
+        return None
+    given = [names for names in (target, weight, columns) if names is not None]
+    return {name for names in given for name in ([names] if isinstance(names, str) else names)}

@@ -1,0 +1,76 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from sklearnish.data import scan_csv, scan_images, scan_npy, scan_parquet
+
+SCANS = [scan_parquet, scan_csv, scan_npy, scan_images]
+
+FRAME = pd.DataFrame(
+    {"a": [1.0, 2.0, 3.0], "b": [4, 5, 6], "label": [0, 1, 0], "w": [1.0, 2.0, 3.0]}
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scan")
+    for i in range(2):
+        FRAME.to_parquet(folder / f"{i}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("scan", [scan_parquet, scan_csv])
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"target": FRAME.label}, "target takes the name of a column or .*, got Series.*with_t"),
+        ({"target": pd.Series(["a", "b"])}, "target takes .*, got Series"),
+        ({"target": pl.Series(["a", "b"])}, "target takes .*, got Series"),
+        ({"target": np.arange(1000)}, "target takes .*, got ndarray"),
+        ({"target": 4}, "target takes .*, got int"),
+        ({"target": ["a", 4]}, "target takes .*, got list"),
+        ({"weight": FRAME.w}, "weight takes the name of a column, got Series.*with_weight"),
+        ({"weight": ["w"]}, "weight takes .*, got list"),
+        ({"columns": 4}, "columns takes a list of names, got int"),
+    ],
+)
+def test_values_in_the_place_of_names_are_refused(folder, monkeypatch, scan, keywords, message):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(folder / "no cache"))
+    with pytest.raises(TypeError, match=message) as caught:
+        scan(folder / "0.parquet", **keywords)  # no CSV file: nothing is parsed before
+    assert len(str(caught.value)) < 200
+
+
+def test_any_collection_of_names_will_do(folder):
+    wanted = scan_parquet(folder, columns=["a", "b"], target="label")
+    for columns in (
+        ("a", "b"),
+        pd.Index(["a", "b"]),
+        np.array(["a", "b"]),
+        {"a": 1, "b": 1}.keys(),
+    ):
+        ds = scan_parquet(folder, columns=columns, target=np.array(["label"]))
+        assert (ds.columns, ds.shape) == (wanted.columns, wanted.shape)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("frame", [FRAME, pl.from_pandas(FRAME), pl.from_pandas(FRAME).lazy()])
+def test_a_frame_is_no_path(scan, frame):
+    with pytest.raises(TypeError, match=r"got \w+Frame\. Pass data in memory .*sn\.as_dataset"):
+        scan(frame)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize(("paths", "given"), [(5, "int"), (None, "NoneType"), ([5], "int")])
+def test_what_is_no_path(scan, paths, given):
+    with pytest.raises(TypeError, match=rf"^expected a path .*, got {given}\."):
+        scan(paths)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("paths", ["", [""], [], ()], ids=repr)
+def test_an_empty_path_is_not_the_current_folder(folder, monkeypatch, scan, paths):
+    monkeypatch.chdir(folder)  # where there would be something to read
+    with pytest.raises(FileNotFoundError, match=r"an empty path was given|list of .* is empty"):
+        scan(paths)

@@ -1,0 +1,13 @@
+import pytest
+
+from sklearnish.data import scan_images
+
+
+def test_pictures_that_are_not_there_say_what_is_taken(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.jpg").touch()
+    takes = "scan_images takes a folder of class folders, a tar, or a list of files"
+    with pytest.raises(FileNotFoundError, match=rf"nowhere does not exist .* {takes}\.$"):
+        scan_images(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=rf"{takes}, here sorted\(glob\.glob\('.*jpg'\)\)"):
+        scan_images(f"{tmp_path}/*/*.jpg")
