@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
+SLOW := $(BIN)/python -m pytest --durations=15 -m
+NONE_SELECTED := [ $$? -eq 5 ]  # pytest's answer if ARGS leave no test of a kind
 LOWEST := .venv-lowest/bin
 LOWEST_READY := .venv-lowest/.ready
 # What scikit-learn, skorch, pandas and narwhals can change most. Not HTML: scikit-learn 1.8 with NumPy
@@ -19,8 +21,9 @@ demo: $(READY)  ## Write a Parquet dataset, fit and search over it, predict.
 test: $(READY)  ## Everything but the slow tests, doctests included.
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
-test-slow: $(READY)  ## The slow tests alone.
-	$(BIN)/python -m pytest -m "slow and not bench" $(ARGS)
+test-slow: $(READY)  ## The slow tests alone; last, one by one, those that need the whole machine.
+	$(SLOW) "slow and not alone and not bench" -n auto --dist worksteal $(ARGS) || $(NONE_SELECTED)
+	$(SLOW) "slow and alone and not bench" $(ARGS) || $(NONE_SELECTED)
 
 test-lowest: $(LOWEST_READY)  ## What depends on other packages most, with their lowest supported versions.
 	$(LOWEST)/python -m pytest -n auto --dist worksteal -k "not HTML" $(LOWEST_TESTS) $(ARGS)

@@ -166,6 +166,7 @@ def _peak(path, n_rows, num_workers, code=SEARCH):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_search_over_files_four_times_the_cap(folder):
@@ -179,6 +180,7 @@ def test_search_over_files_four_times_the_cap(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_search_in_worker_processes(folder):
@@ -188,6 +190,7 @@ def test_search_in_worker_processes(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_preprocessing_of_files_four_times_the_cap(folder):

@@ -43,6 +43,7 @@ def test_a_way_out(cell, path, tmp_path, monkeypatch, way, state):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(0)
 def test_many_beside_two_that_burn_the_cores(cell, tmp_path):
     """A share for each way, all at once."""

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -355,10 +356,11 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="shared pages are counted from /proc")
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_memory_is_flat_over_fifty_epochs(cell, tmp_path, num_workers):
-    """The least of twenty epochs, since the system hands out huge pages now and then.
+    """The median of twenty epochs: huge pages come and go, and a child may be missed in /proc.
 
     Pages of mapped files do not count: what a library weighs here depends on who else has it open.
     """
@@ -380,6 +382,6 @@ def test_memory_is_flat_over_fifty_epochs(cell, tmp_path, num_workers):
     assert done.returncode == 0, done.stderr
     weights = json.loads(done.stdout.splitlines()[-1])
     assert len(weights) == 50
-    more = min(weights[-20:]) - min(weights[5:25])
+    more = statistics.median(weights[-20:]) - statistics.median(weights[5:25])
     at.found = f"{more / 2**20:.1f} MB more"
     assert more < 8 * 2**20
