@@ -26,6 +26,7 @@ from sklearnish.data._reading.frames import read_frames
 from sklearnish.data._reading.reader import EvaluationReader
 from sklearnish.data._scan.files import scan_csv, scan_npy, scan_parquet
 from sklearnish.data._scan.images import scan_images
+from sklearnish.data._scan.lakes import scan_delta, scan_iceberg
 from sklearnish.data._shown import shown
 from sklearnish.data._source import IntArray, Source
 from sklearnish.data._sources.arrays import detached, mixed_as_objects
@@ -112,6 +113,8 @@ __all__ = [
     "rounded_columns",
     "row_hashes",
     "scan_csv",
+    "scan_delta",
+    "scan_iceberg",
     "scan_images",
     "scan_npy",
     "scan_parquet",

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -144,10 +144,21 @@ def to_coded(column: Any) -> Any:
 
 
 def plain(dtype: Any) -> Any:
-    """Return the type that a cache stores: no dictionaries, no columns of nulls."""
-    if pa.types.is_dictionary(dtype):
-        return dtype.value_type
-    return pa.float64() if pa.types.is_null(dtype) else dtype
+    """Return the type that a cache stores: no dictionaries, no nulls alone, no text as views."""
+    t = pa.types
+    if t.is_dictionary(dtype):
+        return plain(dtype.value_type)
+    if t.is_string_view(dtype) or t.is_binary_view(dtype):
+        return pa.string() if t.is_string_view(dtype) else pa.binary()
+    if t.is_struct(dtype):
+        return pa.struct([field.with_type(plain(field.type)) for field in dtype])
+    if t.is_list(dtype):
+        return pa.list_(dtype.value_field.with_type(plain(dtype.value_type)))
+    if t.is_large_list(dtype):
+        return pa.large_list(dtype.value_field.with_type(plain(dtype.value_type)))
+    if t.is_map(dtype):
+        return pa.map_(plain(dtype.key_type), dtype.item_field.with_type(plain(dtype.item_type)))
+    return pa.float64() if t.is_null(dtype) else dtype
 
 
 def common(one: Any, other: Any) -> Any:
@@ -251,6 +262,23 @@ def check_names(names: Sequence[str], where: str) -> None:
             raise ValueError(
                 f"{where} has two columns named {name!r}. Rename one: columns are found by name."
             )
+
+
+def chosen(known: Sequence[str], asked: Collection[str] | None, where: str) -> list[str]:
+    """List the columns that are asked for, in their own order; None asks for all.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column.
+    """
+    missing = sorted(set(asked or ()) - set(known))
+    if missing:
+        raise ValueError(
+            f"{where} has no column {', '.join(map(repr, missing))}. Its columns are "
+            f"{', '.join(map(repr, known))}."
+        )
+    return [name for name in known if asked is None or name in asked]
 
 
 def runs(rows: IntArray, blocks: IntArray) -> Iterable[tuple[int, IntArray]]:

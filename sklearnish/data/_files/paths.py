@@ -64,6 +64,11 @@ def path_text(path: object) -> str:
     return text
 
 
+def is_url(text: str) -> bool:
+    """Tell a URL from a path, which may hold a colon too."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
+
+
 def absolute(item: object) -> Path:
     """Spell a path in full, whatever the current folder will be."""
     return Path(os.path.abspath(Path(str(item)).expanduser()))  # noqa: PTH100 - keeps links
@@ -79,7 +84,7 @@ def as_list(paths: object) -> list[object]:
 def expand(item: object, suffixes: tuple[str, ...]) -> list[Path]:
     """List the files of one path, glob or directory."""
     text = path_text(item)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+    if is_url(text):
         raise ValueError(f"{text} is a URL; only local files can be read. Download it first.")
     path = absolute(text)
     if path.is_dir():

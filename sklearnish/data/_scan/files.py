@@ -42,7 +42,8 @@ def scan_parquet(
     ValueError
         If a file is empty, damaged, encrypted or not Parquet, files differ in their columns, a
         file claims more rows per byte than the environment variable
-        ``SKLEARNISH_MAX_ROWS_PER_BYTE`` allows (100,000 by default), or a column does not exist.
+        ``SKLEARNISH_MAX_ROWS_PER_BYTE`` allows (100,000 by default), a column does not exist, or a
+        folder is a table of Delta or Iceberg.
     OSError
         If a file cannot be opened or read at the moment.
 

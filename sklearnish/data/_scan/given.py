@@ -22,6 +22,11 @@ def check_given(paths: Any, target: Any = None, weight: Any = None, columns: Any
         )
     if not isinstance(paths, str | PathLike | Iterable):
         raise TypeError(f"expected a path or a list of paths, got {type(paths).__name__}.")
+    check_roles(target, weight, columns)
+
+
+def check_roles(target: Any, weight: Any, columns: Any) -> None:
+    """Refuse values in the place of names."""
     if not _are_names(target):
         raise TypeError(
             f"target takes the name of a column or a list of names, got {type(target).__name__}. "

@@ -48,7 +48,7 @@ class Partitions:
     def __init__(
         self, files: Sequence[str], places: Sequence[str], asked: Collection[str] | None
     ) -> None:
-        roots = [_fixed_part(place) for place in places]
+        roots = [fixed_part(place) for place in places]
         named = [_values(file, roots, alone=len(files) == 1) for file in files]
         self.differing: dict[str, str] = {}
         self._values: dict[str, Any] = {}
@@ -82,7 +82,7 @@ class Partitions:
         return pa.chunked_array([values.cast(coded(values.type)).take(pa.array(files))])
 
 
-def _fixed_part(place: str) -> Path:
+def fixed_part(place: str) -> Path:
     """Cut off a glob where its pattern begins."""
     path = Path(place)
     while glob.has_magic(str(path)):

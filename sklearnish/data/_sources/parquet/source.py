@@ -18,6 +18,7 @@ from sklearnish.data._files.paths import Paths, describe
 from sklearnish.data._source import Column, IntArray
 from sklearnish.data._sources.parquet.footers import Footers, open_file
 from sklearnish.data._sources.parquet.partitions import Partitions
+from sklearnish.data._sources.parquet.tables import refuse_tables
 
 _SUFFIXES = (".parquet", ".pq", ".parq")
 
@@ -68,7 +69,8 @@ class ParquetSource(arrow.ArrowSource):
     FileNotFoundError
         Nothing is found at ``paths``.
     ValueError
-        A file is empty, encrypted, not Parquet or differs from the first in its columns.
+        A file is empty, encrypted, not Parquet or differs from the first in its columns, or a
+        folder is a table of Delta or Iceberg.
     OSError
         A file cannot be opened or read just now.
     """
@@ -77,6 +79,7 @@ class ParquetSource(arrow.ArrowSource):
 
     def __init__(self, paths: Paths, asked: Collection[str] | None = None) -> None:
         files, self._listing = Listing.of(paths, _SUFFIXES)
+        refuse_tables(self._listing.places)
         self.name = describe(paths if isinstance(paths, str | Path) else files)
         self._manifests = [Manifest.of(file) for file in files]
         self.files = [manifest.path for manifest in self._manifests]

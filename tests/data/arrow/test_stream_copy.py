@@ -1,0 +1,104 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sklearnish.data._arrow.stream_copy import StreamCopy
+
+TABLE = pa.table({"a": np.arange(1000.0), "t": [f"t{i % 7}" for i in range(1000)]})
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(tmp_path / "cache"))
+
+
+class Stream:
+    """A table that counts how often it is streamed."""
+
+    def __init__(self, table, n_rows=64):
+        self.table, self.n_rows, self.opened = table, n_rows, 0
+
+    def __call__(self):
+        self.opened += 1
+        return self.table.schema, self.table.to_batches(self.n_rows)
+
+
+def read(source):
+    """Read all rows of all columns as lists."""
+    columns = source.read(np.arange(source.n_rows), list(source.schema))
+    return {name: column.to_pylist() for name, column in columns.items()}
+
+
+def test_a_stream_is_read_once(tmp_path):
+    stream = Stream(TABLE)
+    first, again, other = (StreamCopy("t", "t", [key], stream) for key in (1, 1, 2))
+    assert stream.opened == 2
+    assert read(first) == read(again) == read(other) == TABLE.to_pydict()
+    assert first.path == again.path != other.path
+    assert pickle.loads(pickle.dumps(first)).identity() == again.identity() != other.identity()
+
+
+def test_a_copy_that_was_deleted_is_the_same_when_it_is_made_again():
+    before = StreamCopy("t", "t", [1], Stream(TABLE))
+    Path(before.path).unlink()
+    assert StreamCopy("t", "t", [1], Stream(TABLE)).identity() == before.identity()
+
+
+def test_a_stream_that_breaks_leaves_no_copy(tmp_path):
+    def broken():
+        yield from TABLE.to_batches(64)
+        raise OSError("the line is dead")
+
+    with pytest.raises(OSError, match="the line is dead"):
+        StreamCopy("t", "t", [1], lambda: (TABLE.schema, broken()))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_others_may_not_read_a_copy_of_what_is_far_away(tmp_path):
+    near = tmp_path / "near"
+    near.touch()
+    near.chmod(0o644)
+    for key, files, mode in ((1, [str(near)], 0o644), (2, ["s3://bucket/far"], 0o600)):
+        copy = StreamCopy("t", "t", [key], Stream(TABLE), files)
+        assert (tmp_path / "cache" / copy.path).stat().st_mode & 0o777 == mode
+
+
+VECTORS = pa.array([[1.0, 2.0]] * 99 + [None], pa.list_(pa.float64()))
+RAGGED = pa.concat_arrays([VECTORS, pa.array([[1.0]], pa.list_(pa.float64()))])
+
+
+@pytest.mark.parametrize(("lists", "shape"), [(VECTORS, (2,)), (RAGGED, ())])
+@pytest.mark.parametrize("large", [False, True])
+def test_lists_of_one_length_are_features(lists, shape, large):
+    lists = lists.cast(pa.large_list(pa.float64())) if large else lists
+    source = StreamCopy("t", "t", [1], Stream(pa.table({"v": lists}), n_rows=50))
+    assert source.schema["v"].shape == shape
+    assert read(source) == {"v": lists.to_pylist()}
+
+
+def test_what_arrow_takes_no_rows_of_is_stored_plainly():
+    table = pa.table(
+        {
+            "view": pa.array(["a", None] * 2, pa.string_view()),
+            "bytes": pa.array([b"a", None] * 2, pa.binary_view()),
+            "coded": pa.array(["a", None] * 2).dictionary_encode(),
+            "null": pa.nulls(4),
+            "lists": pa.array([["a"], None] * 2, pa.list_(pa.string_view())),
+            "list views": pa.array([[1], None] * 2, pa.list_view(pa.int64())),
+            "struct": pa.array([{"x": "a"}, None] * 2, pa.struct([("x", pa.string_view())])),
+            "map": pa.array([[("k", "v")]] * 4, pa.map_(pa.string_view(), pa.string())),
+        }
+    )
+    source = StreamCopy("t", "t", [1], Stream(table, n_rows=3))
+    rows = source.read(np.array([0, 1, 3]), list(source.schema))
+    expected = {name: [table[name][i].as_py() for i in (0, 1, 3)] for name in table.column_names}
+    assert {name: column.to_pylist() for name, column in rows.items()} == expected
+
+
+def test_two_columns_of_one_name_are_refused():
+    batch = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    with pytest.raises(ValueError, match="two columns named 'a'"):
+        StreamCopy("t", "t", [1], lambda: (batch.schema, [batch]))
