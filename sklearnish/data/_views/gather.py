@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 from torch import Tensor
 
+from sklearnish.data._errors import BadRowsError
 from sklearnish.data._source import Column, IntArray, Source
 from sklearnish.data._tensors.batch import Batch, Features, empty_like, put
 from sklearnish.data._tensors.buffers import empty
@@ -21,6 +22,9 @@ Empty = Callable[..., Tensor]
 
 _PIECE_BYTES = 2**22
 """Read at a time where rows are put into another order."""
+
+_TRIED = 100
+"""Stretches of damaged rows after which no more are looked at."""
 
 
 def never_stops(function: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -191,3 +195,16 @@ def pieces(rows: IntArray, blocks: IntArray, least: int) -> Iterator[tuple[int, 
         if stop - start >= least or stop == len(rows) > start:
             yield start, stop
             start = stop
+
+
+def first_readable(n_rows: int, read: Callable[[int], Result]) -> Result:
+    """Read the first row that is not damaged; of many damaged ones, the first is the error."""
+    errors: list[BadRowsError] = []
+    row = 0
+    while row < n_rows and len(errors) < _TRIED:
+        try:
+            return read(row)
+        except BadRowsError as error:
+            errors.append(error)
+            row = max(row, int(error.rows[-1])) + 1
+    raise errors[0]

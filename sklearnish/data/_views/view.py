@@ -20,7 +20,7 @@ from sklearnish.data._tensors.buffers import empty
 from sklearnish.data._tensors.convert import float32_holds
 from sklearnish.data._views import labels, row_numbers
 from sklearnish.data._views.columns import check_no_name, column_names
-from sklearnish.data._views.gather import gather, never_stops
+from sklearnish.data._views.gather import first_readable, gather, never_stops
 from sklearnish.data._views.inputs import Inputs
 from sklearnish.data._views.labels import Labels
 from sklearnish.data._views.row_numbers import Rows
@@ -360,7 +360,8 @@ class View:
     @property
     def _first_row(self) -> Features:
         """Features of one row, from which types and sizes are told."""
-        return replace(self.without_target(), _rows=range(1)).read([0]).X
+        rows = replace(self.without_target(), _rows=range(self.source.n_rows))
+        return first_readable(len(rows), lambda row: rows.read([row]).X)
 
     def _with_inputs(self, **changes: Any) -> Self:
         """Read something else of the rows."""

@@ -7,7 +7,9 @@ from torch.utils.data import TensorDataset
 
 from sklearnish.data import scan_parquet
 from sklearnish.data._as_dataset import as_dataset
+from sklearnish.data._errors import BadRowsError
 from sklearnish.data._functions.functions import per_batch
+from sklearnish.data._views.gather import first_readable
 from tests.data.labelled import FRAME, N
 
 
@@ -76,3 +78,18 @@ def test_columns_of_an_array_are_picked_before_the_batch():
     out = as_dataset(X)[:, [3, 1]][:, [1]].read([2, 0]).X
     assert out.tolist() == [[9.0], [1.0]]
     assert out.is_contiguous()
+
+
+def test_the_first_row_that_is_not_damaged():
+    asked = []
+
+    def read(row):
+        asked.append(row)
+        if row < 20:
+            raise BadRowsError(f"block {row // 10}", range(row // 10 * 10, row // 10 * 10 + 10))
+        return row
+
+    assert first_readable(30, read) == 20
+    assert asked == [0, 10, 20]
+    with pytest.raises(BadRowsError, match="block 0"):
+        first_readable(20, read)

@@ -26,6 +26,9 @@ Path_ = str | os.PathLike[str]
 Sides = int | Sequence[int] | None
 """One for both, or height and width; None leaves images as they are."""
 
+_TRIED = 100
+"""Images of which one must be readable, so that the size of all is known."""
+
 
 class ImageSource(Source):
     """Images of one size with their labels.
@@ -47,7 +50,7 @@ class ImageSource(Source):
     Raises
     ------
     ValueError
-        `size` is not one or two positive integers, or the first image cannot be read.
+        `size` is not one or two positive integers, or no image can be read.
     ImportError
         Pillow is missing.
     """
@@ -63,8 +66,7 @@ class ImageSource(Source):
         self._labels = labels
         self.name = store.name
         self.n_rows = len(store.names)
-        first = np.zeros(1, np.int64)
-        height, width = self._size or self._decode(0, next(store.read(first))).shape[:2]
+        self._first, (height, width) = (0, self._size) if self._size else self._first_size()
         self.schema = {
             "X": Field("uint8", "number", (3, height, width)),
             "path": Field("string", "text"),
@@ -82,6 +84,19 @@ class ImageSource(Source):
         if "path" in columns:
             out["path"] = self._paths(rows)
         return {name: out[name] for name in columns}
+
+    def _first_size(self) -> tuple[int, Size]:
+        """Find the first image that can be decoded, and its height and width."""
+        tried = np.arange(min(self.n_rows, _TRIED))
+        errors: list[ValueError] = []
+        for row, data in zip(tried.tolist(), self._store.read(tried), strict=True):
+            try:
+                height, width = self._decode(row, data).shape[:2]
+            except ValueError as error:
+                errors.append(error)
+            else:
+                return row, (height, width)
+        raise errors[0]
 
     def _paths(self, rows: IntArray) -> Column:
         """Look up paths; bytes that are no UTF-8 become question marks."""
@@ -111,8 +126,8 @@ class ImageSource(Source):
         if pixels.shape != shape:
             raise ValueError(
                 f"{self.row_name(row)} has {pixels.shape[1]} x {pixels.shape[2]} "
-                f"pixels (height x width) and {self.row_name(0)} {shape[1]} x {shape[2]}. "
-                "Give size=(height, width) to resize them all."
+                f"pixels (height x width) and {self.row_name(self._first)} "
+                f"{shape[1]} x {shape[2]}. Give size=(height, width) to resize them all."
             )
         return pixels
 

@@ -1,12 +1,13 @@
 import gzip
 import multiprocessing
 import pickle
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from sklearnish.data._errors import DatasetChangedError
+from sklearnish.data._errors import BadRowsError, DatasetChangedError
 from sklearnish.data._sources.images.source import (
     images_from_paths,
     images_in_folder,
@@ -185,3 +186,13 @@ def test_files_that_change_are_noticed(folder, tmp_path, make):
         source.check_unchanged()
     with pytest.raises(DatasetChangedError):
         source.read(ROWS, ["X"])
+
+
+def test_the_size_is_that_of_the_first_image_that_is_whole(folder):
+    first = images_in_folder(folder).row_name(0)
+    path = folder / first
+    path.write_bytes(path.read_bytes()[:20])
+    source = images_in_folder(folder)
+    assert source.schema["X"].shape == (3, 48, 64)
+    with pytest.raises(BadRowsError, match=re.escape(first)):
+        source.read(np.array([0]), ["X"])
