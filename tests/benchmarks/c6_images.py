@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import sklearnish as sn
 from sklearnish.data import prepare_loader
-from sklearnish.data._sources.images.decode import decode
+from sklearnish.data._decode import decode
 from tests.benchmarks._harness import (
     Contender,
     Ratio,

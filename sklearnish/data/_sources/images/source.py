@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sklearnish.data._decode import Pixels, Size, decode, require_pillow
 from sklearnish.data._errors import BadRowsError
 from sklearnish.data._files.paths import path_text
 from sklearnish.data._source import Column, Field, IntArray, Source
-from sklearnish.data._sources.images.decode import Pixels, Size, decode, require_pillow
 from sklearnish.data._sources.images.labels import Coded, Labels, given, labelled
 from sklearnish.data._sources.images.names import SUFFIXES, LeftOut
 from sklearnish.data._sources.images.stores import Files, Folders, Store

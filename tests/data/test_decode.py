@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from sklearnish.data._sources.images import decode as decoding
-from sklearnish.data._sources.images.decode import decode
+from sklearnish.data import _decode as decoding
+from sklearnish.data._decode import decode
 from sklearnish.data._sources.images.source import images_from_paths
 from tests.data.pictures import encoded, smooth
 
