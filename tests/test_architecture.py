@@ -32,12 +32,22 @@ ALLOWED = {
 DEPENDENCIES = {
     "data": {
         *("narwhals", "numpy", "platformdirs", "pyarrow", "scipy", "torch", "tqdm"),
-        *("PIL", "deltalake", "h5py", "pandas", "polars", "pyiceberg", "simplejpeg", "zarr"),
+        *(
+            "PIL",
+            "deltalake",
+            "fsspec",
+            "h5py",
+            "pandas",
+            "polars",
+            "pyiceberg",
+            "simplejpeg",
+            "zarr",
+        ),
     },
     "modules": {"torch"},
 }
 _ONNX = {"onnx", "onnxruntime", "onnxscript"}
-_STORES = {"deltalake", "h5py", "pyiceberg", "zarr"}
+_STORES = {"deltalake", "fsspec", "h5py", "pyiceberg", "zarr"}
 LAZY = {"PIL", "matplotlib", "pandas", "polars", "simplejpeg"} | _ONNX | _STORES
 ONE_FILE = {"PIL", "simplejpeg"} | _ONNX | _STORES
 MOST_LINES = 400

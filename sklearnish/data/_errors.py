@@ -109,6 +109,8 @@ def raise_system_error(error: BaseException, path: str | os.PathLike[str]) -> No
     place in the file that cannot be.
     """
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        if error.filename == os.fspath(path):  # it is named
+            raise error
         raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
 
 

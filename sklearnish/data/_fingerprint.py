@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from sklearnish.data._arrow.columns import cast, plain
-from sklearnish.data._files.changes import Manifest, sample
+from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.store import Store
 from sklearnish.data._functions import code
 from sklearnish.data._reading.frames import read_frames
 from sklearnish.data._views.labels import Labels
@@ -185,6 +186,8 @@ class _Hasher:
             self._add_all("set", sorted(fingerprint(item) for item in value))
         elif isinstance(value, Manifest):
             self._add_manifest(value)
+        elif isinstance(value, Store):
+            self._raw("store", b"")  # its objects are named in full; its keys may change
         elif isinstance(value, PurePath):
             self.add(str(value))
         elif isinstance(value, type | FunctionType | ModuleType | CodeType):
@@ -230,9 +233,10 @@ class _Hasher:
 
     def _add_manifest(self, file: Manifest) -> None:
         """Add path, size, time and content; links, permissions and copies change none of them."""
-        self._raw("file", f"{file.path} {file.size} {file.mtime_ns}".encode())
-        if self._n_files < _FILES:
-            self._raw("sample", sample(file.path, self._n_files).encode())
+        path, size, time, *sample = file.stamp(self._n_files if self._n_files < _FILES else None)
+        self._raw("file", f"{path} {size} {time}".encode())
+        if sample:
+            self._raw("sample", sample[0].encode())
         self._n_files += 1
 
     def _add_named(self, value: Any) -> None:

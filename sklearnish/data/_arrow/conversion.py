@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sklearnish.data._files.atomic import remove_leftovers
-from sklearnish.data._files.changes import Manifest, sample
+from sklearnish.data._files.changes import Manifest
 from sklearnish.data._system.locks import one_maker
 
 _FORMAT = 1  # raise it when files written before must not be read any more
@@ -56,7 +56,7 @@ class Conversion:
     def __init__(
         self, folder: Path, label: str, request: list[Any], manifests: Sequence[Manifest]
     ) -> None:
-        stamps = [[m.path, m.size, m.mtime_ns, sample(m.path, i)] for i, m in enumerate(manifests)]
+        stamps = [manifest.stamp(i) for i, manifest in enumerate(manifests)]
         label = re.sub(r"[^\w.-]", "_", label)[:40]
         self._folder = folder
         self._stem = f"{label}-{_digest([_FORMAT, request])}"

@@ -2,12 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._files.paths import Paths, absolute, as_list, expand, expand_paths
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _PIECE = 4096
 """Bytes of a sample."""
@@ -40,6 +46,34 @@ class Manifest:
             return False
         same = self.inode == now.inode or self.ctime_ns == now.ctime_ns
         return same or not self.inode  # which is not known of images
+
+    def glance(self) -> None:
+        """Check, where that takes microseconds; of objects in a store it is a request."""
+        self.check()
+
+    def stamp(self, place: int | None) -> list[Any]:
+        """Return what tells this version of the file from others: with a sample, if asked to."""
+        known = [self.path, self.size, self.mtime_ns]
+        return known if place is None else [*known, sample(self.path, place)]
+
+    def open(self) -> Any:
+        """Open the file for reading at any place."""
+        return open(self.path, "rb")  # noqa: PTH123
+
+    def read_tail(self, n: int) -> bytes:
+        """Read the last bytes, or all if there are fewer."""
+        with self.open() as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - n))
+            tail: bytes = file.read(n)
+            return tail
+
+    def stream(self) -> Any:
+        """Open the file for reading in order, as a file of Arrow."""
+        return pa.OSFile(self.path)
+
+    def for_arrow(self) -> Any:
+        """Return what Arrow opens: the path."""
+        return self.path
 
     def check(self) -> None:
         """Raise DatasetChangedError if the file is no longer the same."""
@@ -101,3 +135,32 @@ class Listing:
                         f"{file} was added since {place} was scanned. Scan again to read it, or "
                         "remove it."
                     )
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The folders and globs, as `has` takes them."""
+        return self.places
+
+    def has(self, folder: str, name: str) -> bool:
+        """Tell whether a folder has something of a name, or a glob."""
+        return any(Path(folder).glob(name))
+
+    def shown(self, folder: str) -> str:
+        """Spell a folder for errors."""
+        return str(Path(folder))
+
+    def check_read(self, manifests: Sequence[Manifest]) -> None:
+        """Check files of which much was read, where that was not done beside."""
+
+    def with_ends(self, manifests: Sequence[Manifest]) -> Iterator[Manifest]:
+        """Yield files whose ends will be read; of a store, the next ones are read meanwhile."""
+        return iter(manifests)
+
+    def each(
+        self, function: Callable[[Item], Result], items: Iterable[Item], nbytes: float
+    ) -> Iterator[Result]:
+        """Apply a function that reads, of so many bytes, to items in their order.
+
+        Of a store, several are read at once, while one by one would be waited for.
+        """
+        return map(function, items)

@@ -69,6 +69,21 @@ def is_url(text: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
 
 
+def needs_filesystem(url: str) -> str:
+    """Say that nothing is opened by a URL alone, and what to pass."""
+    protocol = url.partition("://")[0].lower()
+    return (
+        f"{without_credentials(url)} is a URL. Pass the filesystem that it is read from too: "
+        f'filesystem=fsspec.filesystem("{protocol}").'
+    )
+
+
+def without_credentials(text: str) -> str:
+    """Take out of URLs what is before "@" and after "?"."""
+    text = re.sub(r"(\w://)[^/\s@'\"]*@", r"\1", text)
+    return re.sub(r"(\w://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text)
+
+
 def absolute(item: object) -> Path:
     """Spell a path in full, whatever the current folder will be."""
     return Path(os.path.abspath(Path(str(item)).expanduser()))  # noqa: PTH100 - keeps links
@@ -85,7 +100,7 @@ def expand(item: object, suffixes: tuple[str, ...]) -> list[Path]:
     """List the files of one path, glob or directory."""
     text = path_text(item)
     if is_url(text):
-        raise ValueError(f"{text} is a URL; only local files can be read. Download it first.")
+        raise ValueError(needs_filesystem(text))
     path = absolute(text)
     if path.is_dir():
         return _in_folder(path, suffixes)
@@ -107,9 +122,7 @@ def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     files = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-        and (not suffixes or path.name.lower().endswith(suffixes))
+        if path.is_file() and is_data(path.relative_to(folder).as_posix(), suffixes)
     ]
     if not files:
         wanted = " or ".join(suffixes) or "data"
@@ -117,9 +130,15 @@ def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return files
 
 
+def is_data(inside: str, suffixes: tuple[str, ...]) -> bool:
+    """Tell a data file in a folder from what is hidden, or ends in another way."""
+    hidden = any(part.startswith((".", "_")) for part in inside.split("/"))
+    return not hidden and (not suffixes or inside.lower().endswith(suffixes))
+
+
 def describe(paths: Paths) -> str:
     """Name what the user gave, for reprs and errors."""
     if isinstance(paths, str | os.PathLike):
-        return os.fspath(paths)
-    names = [os.fspath(path) for path in paths]
+        return without_credentials(os.fspath(paths))
+    names = [without_credentials(os.fspath(path)) for path in paths]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

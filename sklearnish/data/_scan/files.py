@@ -11,7 +11,12 @@ from sklearnish.data._sources.parquet.source import ParquetSource
 
 
 def scan_parquet(
-    paths: Paths, *, target: Columns = None, weight: str | None = None, columns: Columns = None
+    paths: Paths,
+    *,
+    target: Columns = None,
+    weight: str | None = None,
+    columns: Columns = None,
+    filesystem: Any = None,
 ) -> Dataset:
     """Make a Dataset of Parquet files; only their footers are read.
 
@@ -27,6 +32,10 @@ def scan_parquet(
     columns : sequence of str, default=None
         Feature columns; all but target and weight by default. Other columns may then differ
         between files.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, default=None
+        Where the files are, such as ``fsspec.filesystem("s3")``; None for the local disk. Of a
+        row group the columns that are needed are read by one request, several row groups at a
+        time.
 
     Returns
     -------
@@ -38,14 +47,15 @@ def scan_parquet(
     FileNotFoundError
         If nothing matches, or a path is empty.
     TypeError
-        If `target`, `weight` or `columns` are not names, or `paths` is a DataFrame.
+        If `target`, `weight` or `columns` are not names, `paths` is a DataFrame, or `filesystem`
+        is none.
     ValueError
-        If a file is empty, damaged, encrypted or not Parquet, files differ in their columns, a
-        file claims more rows per byte than the environment variable
-        ``SKLEARNISH_MAX_ROWS_PER_BYTE`` allows (100,000 by default), a column does not exist, or a
-        folder is a table of Delta or Iceberg.
+        If a path is a URL and there is no `filesystem`, a file is empty, damaged, encrypted or not
+        Parquet, files differ in their columns, a file claims more rows per byte than the
+        environment variable ``SKLEARNISH_MAX_ROWS_PER_BYTE`` allows (100,000 by default), a
+        column does not exist, or a folder is a table of Delta or Iceberg.
     OSError
-        If a file cannot be opened or read at the moment.
+        If a file cannot be opened or read at the moment; of a store, after five tries.
 
     Examples
     --------
@@ -60,7 +70,8 @@ def scan_parquet(
     ((2, 2), ('a', 'b'))
     """
     check_given(paths, target, weight, columns)
-    return view_of(ParquetSource(paths, asked(target, weight, columns)), target, weight, columns)
+    source = ParquetSource(paths, asked(target, weight, columns), filesystem)
+    return view_of(source, target, weight, columns)
 
 
 def scan_csv(

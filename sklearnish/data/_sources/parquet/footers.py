@@ -1,10 +1,9 @@
 """What the footers of Parquet files say, gathered file by file."""
 
-import os
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +12,7 @@ from sklearnish.data._arrow import columns as arrow
 from sklearnish.data._errors import explained
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.limits import ROWS_PER_BYTE, check_limit
+from sklearnish.data._sources.parquet.ranges import RemoteParquetFile
 from sklearnish.data._sources.parquet.thrift import Chunk, EncryptedError, read_chunks
 
 _INDEX = "index_columns"
@@ -30,13 +30,15 @@ _ADVICE = (
 )
 
 
-def open_file(file: str, dictionaries: Collection[str] = (), buffer_size: int = 0) -> Any:
+def open_file(manifest: Manifest, dictionaries: Collection[str] = (), buffer_size: int = 0) -> Any:
     """Open a Parquet file, whose text is read as dictionaries where they are named."""
-    with _errors_name(file):
+    with _errors_name(manifest.path):
+        source = manifest.for_arrow()
+        kind = pq.ParquetFile if isinstance(source, str) else RemoteParquetFile
         # Mapped memory is a tenth faster, but a file cut short under it kills the process;
         # pre_buffer made no difference on a local disk and is not safe between threads.
-        return pq.ParquetFile(
-            file,
+        return kind(
+            source,
             read_dictionary=list(dictionaries),
             memory_map=False,
             pre_buffer=False,
@@ -102,8 +104,8 @@ class Footers:
     def add(self, i: int, manifest: Manifest) -> None:
         """Read the footer of the next file."""
         file = manifest.path
-        _check_readable(file)
-        with open_file(file) as handle, _errors_name(file):
+        _check_readable(manifest)
+        with open_file(manifest) as handle, _errors_name(file):
             metadata, types = handle.metadata, _column_types(handle, file)
             _check_claims(metadata, manifest, types)
             self._merge(types, file)
@@ -111,7 +113,7 @@ class Footers:
                 self.widths[name] = max(self.widths.get(name, 0.0), arrow.width(dtype) or 0.0)
             varying = {name: t for name, t in types.items() if arrow.width(t) is None}
             self.dictionaries |= _texts(handle.schema) if varying else set()
-            chunks = _read_chunks(file, metadata.num_row_groups) if varying else []
+            chunks = _read_chunks(manifest, metadata.num_row_groups) if varying else []
             for group in range(metadata.num_row_groups):
                 row_group = metadata.row_group(group)
                 if row_group.num_rows:
@@ -201,18 +203,17 @@ class Footers:
         self._lengths[name] = whole & self._lengths.get(name, whole)
 
 
-def _check_readable(file: str) -> None:
+def _check_readable(manifest: Manifest) -> None:
     """Raise ValueError if the footer is encrypted."""
-    with Path(file).open("rb") as handle:
-        if _tail(handle, 4) == b"PARE":
-            raise ValueError(_encrypted(file, "it is"))
+    if manifest.read_tail(4) == b"PARE":
+        raise ValueError(_encrypted(manifest.path, "it is"))
 
 
-def _read_chunks(file: str, n_groups: int) -> list[list[Chunk]]:
+def _read_chunks(manifest: Manifest, n_groups: int) -> list[list[Chunk]]:
     """Read what the footer says of columns; raise ValueError if they are encrypted."""
-    with Path(file).open("rb") as handle:
-        size = int.from_bytes(_tail(handle, 8)[:4], "little")
-        footer = _tail(handle, size + 8)
+    file = manifest.path
+    size = int.from_bytes(manifest.read_tail(8)[:4], "little")
+    footer = manifest.read_tail(size + 8)
     try:
         chunks = read_chunks(footer)
         if len(chunks) != n_groups:
@@ -222,12 +223,6 @@ def _read_chunks(file: str, n_groups: int) -> list[list[Chunk]]:
     except ValueError as error:
         raise ValueError(f"{file} cannot be read as Parquet: {error}") from error
     return chunks
-
-
-def _tail(handle: IO[bytes], n: int) -> bytes:
-    """Read the last bytes of a file."""
-    handle.seek(max(-n, -os.fstat(handle.fileno()).st_size), os.SEEK_END)
-    return handle.read(n)
 
 
 def _encrypted(file: str, what: str) -> str:

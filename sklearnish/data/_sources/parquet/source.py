@@ -12,7 +12,8 @@ import pyarrow as pa
 from sklearnish.data._arrow import columns as arrow
 from sklearnish.data._arrow.lists import of_one_length
 from sklearnish.data._errors import BadRowsError, explained
-from sklearnish.data._files.changes import Listing, Manifest
+from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.found import found
 from sklearnish.data._files.handles import HandlePool
 from sklearnish.data._files.paths import Paths, describe
 from sklearnish.data._source import Column, IntArray
@@ -56,11 +57,13 @@ class ParquetSource(arrow.ArrowSource):
         Files, globs or directories; all files must have the same columns and types.
     asked : collection of str, default=None
         The only columns that have to; None for all. Others in which files differ are left out.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, default=None
+        Where the files are; None for the local disk.
 
     Attributes
     ----------
     files : list of str
-        Absolute paths, in the order of the rows.
+        Absolute paths, or URLs, in the order of the rows.
     bytes_read : int
         Bytes in memory that this object has read from disk so far.
 
@@ -77,14 +80,15 @@ class ParquetSource(arrow.ArrowSource):
 
     _found_again = (*arrow.ArrowSource._found_again, "bytes_read", "_read_types", "_converted")
 
-    def __init__(self, paths: Paths, asked: Collection[str] | None = None) -> None:
-        files, self._listing = Listing.of(paths, _SUFFIXES)
-        refuse_tables(self._listing.places)
-        self.name = describe(paths if isinstance(paths, str | Path) else files)
-        self._manifests = [Manifest.of(file) for file in files]
+    def __init__(
+        self, paths: Paths, asked: Collection[str] | None = None, filesystem: Any = None
+    ) -> None:
+        self._manifests, self._listing = found(paths, _SUFFIXES, filesystem)
+        refuse_tables(self._listing)
         self.files = [manifest.path for manifest in self._manifests]
+        self.name = describe(paths if isinstance(paths, str | Path) else self.files)
         footers = Footers(asked)
-        for i, manifest in enumerate(self._manifests):
+        for i, manifest in enumerate(self._listing.with_ends(self._manifests)):
             footers.add(i, manifest)
         footers.finish()
         self._partitions = Partitions(self.files, self._listing.places, asked)
@@ -111,24 +115,29 @@ class ParquetSource(arrow.ArrowSource):
             n for n, t in self._types.items() if t != self._read_types[n] or pa.types.is_nested(t)
         )
         opener = partial(open_file, dictionaries=self._dictionaries)
-        self._handles: HandlePool[str, Any] = HandlePool(opener, limit=16)
+        self._handles: HandlePool[Manifest, Any] = HandlePool(opener, limit=16)
         self.bytes_read = 0
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Read some columns of ascending rows; each row group is read once."""
         stored = [name for name in columns if name not in self._partitions]
-        pieces = [
-            piece
-            for block, local in arrow.runs(rows, self.blocks)
-            if stored
-            for piece in self._pick(block, local, stored)
-        ]
-        found = arrow.join(pieces, {name: self._read_types[name] for name in stored})
+        read = arrow.join(self._pieces(rows, stored), {n: self._read_types[n] for n in stored})
         if len(stored) == len(columns):
-            return found
+            return read
         files = self._block_file[np.searchsorted(self.blocks, rows, side="right") - 1]
-        folders = {n: self._partitions.take(n, files) for n in columns if n not in found}
-        return {name: found[name] if name in found else folders[name] for name in columns}
+        folders = {n: self._partitions.take(n, files) for n in columns if n not in read}
+        return {name: read[name] if name in read else folders[name] for name in columns}
+
+    def _pieces(self, rows: IntArray, columns: Sequence[str]) -> list[Any]:
+        """Read tables of ascending rows; of a store, several row groups at once."""
+        runs = list(arrow.runs(rows, self.blocks)) if columns else []
+        rows_of_block = self.n_rows / max(1, len(self.blocks) - 1)
+        nbytes = self.row_nbytes(columns) * rows_of_block if columns else 0.0
+        picked = self._listing.each(lambda run: list(self._pick(*run, columns)), runs, nbytes)
+        pieces = [piece for of_block in picked for piece in of_block]
+        files = dict.fromkeys(self._block_file[block] for block, _ in runs)
+        self._listing.check_read([self._manifests[number] for number in files])
+        return pieces
 
     def _pick(self, block: int, local: IntArray, columns: Sequence[str]) -> Iterator[Any]:
         """Yield tables of some rows of a row group; a large one is neither held nor read whole."""
@@ -153,7 +162,7 @@ class ParquetSource(arrow.ArrowSource):
 
     def _read_block(self, block: int, columns: Sequence[str]) -> Any:
         """Read one row group."""
-        with self._watched(block) as (file, group), self._handles.borrow(file) as handle:
+        with self._watched(block) as (manifest, group), self._handles.borrow(manifest) as handle:
             # One thread: a training step runs beside it.
             table = handle.read_row_group(group, list(columns), use_threads=False)
             self._check_rows(block, table.num_rows)
@@ -172,10 +181,11 @@ class ParquetSource(arrow.ArrowSource):
         return table
 
     @contextmanager
-    def _watched(self, block: int) -> Iterator[tuple[str, int]]:
+    def _watched(self, block: int) -> Iterator[tuple[Manifest, int]]:
         """Give file and number of a row group; errors of the block name them.
 
-        Looked at after a read, a file that changed before or during it is noticed.
+        Looked at after a read, a file that changed before or during it is noticed; objects of a
+        store are looked at when all row groups are read.
         """
         number = self._block_file[block]
         group, manifest = int(self._block_group[block]), self._manifests[number]
@@ -187,8 +197,8 @@ class ParquetSource(arrow.ArrowSource):
             return BadRowsError(f"{text}: write it again.", rows)
 
         with explained(file, (pa.ArrowException, OSError, ValueError), tell, manifest.check):
-            yield file, group
-        manifest.check()
+            yield manifest, group
+        manifest.glance()
 
     def _check_rows(self, block: int, n_rows: int) -> None:
         """Raise ValueError if a row group has not the rows that the footer promises."""
@@ -229,6 +239,7 @@ class ParquetSource(arrow.ArrowSource):
                     if name not in stored:
                         table = table.append_column(name, self._partitions.take(name, files))
                 yield table.select(list(columns))
+        self._listing.check_read(self._manifests)
 
     def _with_lists(self, table: Any, start: int) -> Any:
         """Convert lists of one length; `start` is the number of the first row."""
@@ -256,10 +267,10 @@ class ParquetSource(arrow.ArrowSource):
         n_rows, most = 0, min(most or _BATCH_ROWS, self._batch_rows(columns))
         # A handle of its own: a half-read one must not meet another reader.
         of_its_own = partial(open_file, dictionaries=self._dictionaries, buffer_size=1 << 20)
-        with self._watched(block) as (file, group), of_its_own(file) as handle:
+        with self._watched(block) as (manifest, group), of_its_own(manifest) as handle:
             batches = handle.iter_batches(most, [group], list(columns), use_threads=False)
             for batch in batches:
-                self._manifests[self._block_file[block]].check()
+                manifest.glance()
                 n_rows += batch.num_rows
                 self._count(batch)
                 yield batch

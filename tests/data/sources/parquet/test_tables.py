@@ -1,5 +1,6 @@
 import json
 
+import fsspec
 import pandas as pd
 import pytest
 
@@ -36,6 +37,19 @@ def test_the_folder_of_an_iceberg_table_is_refused(tmp_path, below):
     write(tmp_path / "data" / below)
     with pytest.raises(ValueError, match=r"is an Iceberg table, .* sn.scan_iceberg\(table"):
         scan_parquet(tmp_path / "data" / below)
+
+
+@pytest.mark.parametrize("log", ["_delta_log/0.json", "metadata/v1.metadata.json"])
+def test_tables_in_stores_are_refused_too(tmp_path, log):
+    write(tmp_path / "sales", log)
+    write(tmp_path / "sales" / "year=2020")
+    inside = fsspec.filesystem("dir", path=tmp_path, fs=fsspec.filesystem("file"))
+    for place in ("sales/year=2020", "sales/*/*.parquet", "sales/", "sales"):
+        with pytest.raises(ValueError, match=r"sales is a(n Iceberg| Delta) table"):
+            scan_parquet(place, filesystem=inside)
+    assert len(scan_parquet("sales/0.parquet", filesystem=inside)) == 2
+    write(tmp_path)
+    assert len(scan_parquet("*.parquet", filesystem=inside)) == 4
 
 
 def test_files_that_are_named_are_read_as_they_are(tmp_path):

@@ -1,0 +1,119 @@
+import os
+import pickle
+import uuid
+
+import fsspec
+import pytest
+
+from sklearnish.data._errors import DatasetChangedError
+from sklearnish.data._files.found import found
+from sklearnish.data._files.remote import RemoteManifest
+from sklearnish.data._files.store import Store
+from sklearnish.data._fingerprint import fingerprint
+from tests.data.object_server import serving
+
+
+@pytest.fixture
+def memory():
+    """A folder of its own in the memory of the process."""
+    filesystem = fsspec.filesystem("memory")
+    folder = f"/{uuid.uuid4().hex}"
+    for name in ("a.csv", "sub/b.csv", "_SUCCESS", "sub/.b.crc", "readme.md"):
+        filesystem.pipe_file(f"{folder}/{name}", name.encode())
+    yield filesystem, f"memory://{folder}"
+    filesystem.rm(folder, recursive=True)
+
+
+def names(paths, suffixes=(), filesystem=None):
+    return [manifest.path for manifest in found(paths, suffixes, filesystem)[0]]
+
+
+def test_a_glob_a_folder_and_a_list_give_objects(memory):
+    filesystem, folder = memory
+    a, b = f"{folder}/a.csv", f"{folder}/sub/b.csv"
+    assert names(f"{folder}/*.csv", (), filesystem) == [a]
+    assert names(f"{folder}/**/*.csv", (), filesystem) == [a, b]
+    assert names(folder, (".csv",), filesystem) == [a, b]
+    assert names(f"{folder}/", (".csv",), filesystem) == [a, b]
+    assert names([b, a.removeprefix("memory://")], (), filesystem) == [b, a]
+
+
+def test_what_cannot_be_found_or_meant_is_refused(memory):
+    filesystem, folder = memory
+    filesystem.pipe_file(f"{folder}/empty", b"")
+    for paths, error, said in [
+        (f"{folder}/c.csv", FileNotFoundError, r"no such object.*c\.csv"),
+        (f"{folder}/*.npy", FileNotFoundError, r"no object matches memory://.*\*\.npy"),
+        (f"{folder}/sub", FileNotFoundError, r"sub holds no \.npy object"),
+        ([], FileNotFoundError, "the list of paths is empty"),
+        ([f"{folder}/a.csv", f"{folder}/*.csv"], ValueError, r"a\.csv is given twice"),
+        (f"{folder}/empty", ValueError, r"is empty \(0 bytes\)"),
+        ([3], TypeError, "got int"),
+        (3, TypeError, "got int"),
+    ]:
+        with pytest.raises(error, match=said):
+            found(paths, (".npy",), filesystem)
+    with pytest.raises(ValueError, match=r'Pass .* filesystem=fsspec\.filesystem\("s3"\)'):
+        found("s3://bucket/a.csv")
+
+
+def test_a_manifest_notices_change_and_loss(memory):
+    filesystem, folder = memory
+    (manifest,), _ = pickle.loads(pickle.dumps(found(f"{folder}/a.csv", (), filesystem)))
+    manifest.check()
+    filesystem.pipe_file(f"{folder}/a.csv", b"other")
+    manifest.glance()  # which is no request
+    with pytest.raises(DatasetChangedError, match=r"a\.csv changed since it was scanned"):
+        manifest.check()
+    filesystem.rm(f"{folder}/a.csv")
+    with pytest.raises(DatasetChangedError, match="cannot be found any more"):
+        manifest.check()
+
+
+def test_a_listing_notices_what_changed_or_was_added(memory):
+    filesystem, folder = memory
+    manifests, listing = found([f"{folder}/sub", f"{folder}/a.csv"], (".csv",), filesystem)
+    listing.check(manifests)
+    filesystem.pipe_file(f"{folder}/c.csv", b"beside one that was named")
+    pickle.loads(pickle.dumps(listing)).check(manifests)
+    filesystem.pipe_file(f"{folder}/sub/c.csv", b"new")
+    with pytest.raises(DatasetChangedError, match=r"sub/c\.csv was added"):
+        listing.check(manifests)
+    filesystem.rm(f"{folder}/sub/c.csv")
+    filesystem.pipe_file(f"{folder}/a.csv", b"other")
+    for check in (listing.check, listing.check_read):
+        with pytest.raises(DatasetChangedError, match=r"a\.csv changed"):
+            check(manifests)
+
+
+def test_of_a_store_that_tells_no_version_samples_are_compared(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(os.urandom(2**20))
+    with serving(tmp_path) as server:
+        server.keeps_versions = False
+        store = Store(fsspec.filesystem("http"))
+        manifest = RemoteManifest.of_object(store, server.url("a.bin"))
+        assert manifest.version == ""
+        server.asked.clear()
+        before = manifest.stamp(0)
+        assert server.count() == {"a.bin": 8}
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+        manifest.check()  # knows the size alone
+        assert manifest.stamp(0) != before
+
+
+def test_objects_are_the_same_whatever_the_keys_of_the_store(memory):
+    _, folder = memory
+    prints = set()
+    for key in ("one", "two"):
+        filesystem = fsspec.filesystem("memory", secret=key)
+        manifests, listing = found(folder, (".csv",), filesystem)
+        prints.add(fingerprint(manifests, listing))
+        assert key not in repr((manifests, listing))
+        assert all(manifest.version in manifest.stamp(None) for manifest in manifests)
+    assert len(prints) == 1
+    filesystem.pipe_file(f"{folder}/a.csv", b"other")
+    manifests, listing = found(folder, (".csv",), filesystem)
+    assert fingerprint(manifests, listing) not in prints
