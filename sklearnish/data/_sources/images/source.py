@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sklearnish.data._decode import Pixels, Size, decode, require_pillow
-from sklearnish.data._errors import BadRowsError
+from sklearnish.data._decode import Size, require_pillow
 from sklearnish.data._files.paths import path_text
+from sklearnish.data._same_size import TRIED, SameSize
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.images.labels import Coded, Labels, given, labelled
 from sklearnish.data._sources.images.names import SUFFIXES, LeftOut
@@ -26,8 +26,7 @@ Path_ = str | os.PathLike[str]
 Sides = int | Sequence[int] | None
 """One for both, or height and width; None leaves images as they are."""
 
-_TRIED = 100
-"""Images of which one must be readable, so that the size of all is known."""
+_RESIZE = "Give size=(height, width) to resize them all."
 
 
 class ImageSource(Source):
@@ -66,9 +65,11 @@ class ImageSource(Source):
         self._labels = labels
         self.name = store.name
         self.n_rows = len(store.names)
-        self._first, (height, width) = (0, self._size) if self._size else self._first_size()
+        self._images = (
+            SameSize(*self._size, 0, self._size, _RESIZE) if self._size else self._found()
+        )
         self.schema = {
-            "X": Field("uint8", "number", (3, height, width)),
+            "X": Field("uint8", "number", self._images.shape),
             "path": Field("string", "text"),
         }
         if labels is not None:
@@ -78,67 +79,23 @@ class ImageSource(Source):
         """Decode images, or look up labels."""
         out: dict[str, Column] = {}
         if "X" in columns:
-            out["X"] = self._read_pictures(rows)
+            out["X"] = self._images.decode(rows, self._store.read(rows), self.row_name)
         if "y" in columns and self._labels is not None:
             out["y"] = self._labels.take(rows)
         if "path" in columns:
             out["path"] = self._paths(rows)
         return {name: out[name] for name in columns}
 
-    def _first_size(self) -> tuple[int, Size]:
+    def _found(self) -> SameSize:
         """Find the first image that can be decoded, and its height and width."""
-        tried = np.arange(min(self.n_rows, _TRIED))
-        errors: list[ValueError] = []
-        for row, data in zip(tried.tolist(), self._store.read(tried), strict=True):
-            try:
-                height, width = self._decode(row, data).shape[:2]
-            except ValueError as error:
-                errors.append(error)
-            else:
-                return row, (height, width)
-        raise errors[0]
+        tried = np.arange(min(self.n_rows, TRIED))
+        return SameSize.of(self._store.read(tried), self.row_name, _RESIZE)
 
     def _paths(self, rows: IntArray) -> Column:
         """Look up paths; bytes that are no UTF-8 become question marks."""
         names = (self._store.names[row] for row in rows.tolist())
         plain = [name.encode(errors="replace").decode() for name in names]
         return pa.chunked_array([pa.array(plain, pa.string())])
-
-    def _read_pictures(self, rows: IntArray) -> Pixels:
-        """Decode images into one array."""
-        shape = self.schema["X"].shape
-        out = np.empty((len(rows), *shape), np.uint8)
-        errors: dict[int, ValueError] = {}
-        for row, place, data in zip(rows.tolist(), out, self._store.read(rows), strict=True):
-            try:
-                place[...] = self._sized(row, data)
-            except ValueError as error:
-                errors[row] = error
-        if errors:
-            first = next(iter(errors.values()))
-            raise BadRowsError(str(first), np.array(list(errors))) from first
-        return out
-
-    def _sized(self, row: int, data: bytes) -> Pixels:
-        """Decode one image, which must have the size of the others."""
-        pixels = self._decode(row, data).transpose(2, 0, 1)
-        shape = self.schema["X"].shape
-        if pixels.shape != shape:
-            raise ValueError(
-                f"{self.row_name(row)} has {pixels.shape[1]} x {pixels.shape[2]} "
-                f"pixels (height x width) and {self.row_name(self._first)} "
-                f"{shape[1]} x {shape[2]}. Give size=(height, width) to resize them all."
-            )
-        return pixels
-
-    def _decode(self, row: int, data: bytes) -> Pixels:
-        """Decode one image; errors name it."""
-        try:
-            return decode(data, self._size)
-        except ValueError as error:
-            raise ValueError(
-                f"{self.row_name(row)} cannot be decoded: {error}. Repair or remove it."
-            ) from error
 
     def labels(self, column: str) -> Labels | None:
         """Return the labels, which are known without decoding anything."""
