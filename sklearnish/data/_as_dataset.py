@@ -9,7 +9,8 @@ from scipy import sparse
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._source import Source
 from sklearnish.data._sources.arrays import ArraySource, DictSource
-from sklearnish.data._sources.frames import FrameSource, is_frame, is_hugging_face, to_table
+from sklearnish.data._sources.frames import FrameSource, is_frame
+from sklearnish.data._sources.hugging_face.source import hugging_face, is_hugging_face
 from sklearnish.data._sources.torch_datasets.source import TorchDatasetSource
 from sklearnish.data._views.columns import column_names, without_index
 from sklearnish.data._views.inputs import Inputs
@@ -32,7 +33,9 @@ def as_dataset(
     X : array-like, sparse matrix, torch.Tensor, DataFrame, dict, torch Dataset or Dataset
         Arrays of any rank, pandas or polars DataFrames, Arrow tables, Hugging Face Datasets; a
         dict of arrays, whose keys are the arguments of ``forward``, for a module with several
-        inputs; or any map-style torch ``Dataset`` of ``(x, y)`` pairs. Only lists are copied.
+        inputs; or any map-style torch ``Dataset`` of ``(x, y)`` pairs. Only lists are copied. Of a
+        Hugging Face Dataset, a ``ClassLabel`` holds the names of its classes; the only one is the
+        target, as is the only column beside images or arrays.
     y : array-like of shape (n_rows,) or (n_rows, n_targets), default=None
         Labels.
     sample_weight : array-like of shape (n_rows,), default=None
@@ -79,7 +82,8 @@ def _is_dict(X: Any) -> bool:
 def _dataset_of(X: Any, collate_fn: Callable[..., Any] | None) -> Dataset:
     """Wrap an object in the source of its kind."""
     if is_hugging_face(X):
-        return view_of(FrameSource(to_table(X)))
+        source = hugging_face(X)
+        return view_of(source, source.target)
     if isinstance(X, torch.utils.data.Dataset):
         return view_of(TorchDatasetSource(X, collate_fn))
     if _is_dict(X):

@@ -1,6 +1,5 @@
-"""Tables in memory: pandas, polars, Arrow, what else narwhals knows, and those of Hugging Face."""
+"""Tables in memory: pandas, polars, Arrow, and what else narwhals knows."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -196,33 +195,3 @@ def _field(column: Any) -> Field:
     if not isinstance(column, np.ndarray):
         return arrow.to_field(column.type)
     return Field.of_numpy(column.dtype, column.shape[1:])
-
-
-def is_hugging_face(X: object) -> bool:
-    """Tell a Dataset of the library, which is not imported for the question."""
-    library: Any = sys.modules.get("datasets")
-    kinds = [getattr(library, name, None) for name in ("Dataset", "IterableDataset")]
-    return any(isinstance(kind, type) and isinstance(X, kind) for kind in kinds)
-
-
-def to_table(X: Any) -> Any:
-    """Return the rows and columns that a Dataset shows as an Arrow table.
-
-    Raises
-    ------
-    TypeError
-        If it is a stream, or makes its rows by a function of its own.
-    """
-    if not hasattr(X, "with_format") or not hasattr(X, "data"):
-        raise TypeError(
-            "X is a Hugging Face IterableDataset. It has no row indices, so it cannot be "
-            "shuffled or split. Write it once, X.to_parquet(path), and pass "
-            "sn.scan_parquet(path)."
-        )
-    if X.format["type"] == "custom":
-        raise TypeError(
-            "this Hugging Face Dataset computes its rows by a function (set_transform), which "
-            "would be lost in an Arrow table. Apply it once, X.map(function); or remove it, "
-            "X.with_format(None), and use augment= or ds.map."
-        )
-    return X.with_format("arrow", columns=X.format["columns"])[:]

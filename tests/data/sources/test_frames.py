@@ -148,36 +148,6 @@ def test_it_pickles_and_survives_a_fork(frame):
     assert [listed(column) for column in there.values()] == here
 
 
-HUGGING_FACE = {"a": [0.0, 1.0, 2.0, 3.0], "b": [1, 2, 3, 4], "label": list("xyxy")}
-
-
-@pytest.fixture(scope="module")
-def hugging_face():
-    return pytest.importorskip("datasets").Dataset.from_dict(HUGGING_FACE)
-
-
-def test_a_hugging_face_dataset_is_its_table(hugging_face):
-    chosen = hugging_face.select([2, 0, 2]).remove_columns("label")
-    ds = as_dataset(chosen, hugging_face.select([2, 0, 2])["label"])
-    assert (ds.shape, ds.columns) == ((3, 2), ("a", "b"))
-    assert ds.to_pandas()["a"].tolist() == [2.0, 0.0, 2.0]
-    assert ds.target.tolist() == ["x", "x", "x"]
-    assert as_dataset(hugging_face.with_format("numpy", columns=["b"])).columns == ("b",)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda hf: hf.with_transform(dict), "by a function .set_transform"),
-        (lambda hf: hf.to_iterable_dataset(), r"no row indices.*to_parquet\(path\).*scan_parquet"),
-        (lambda hf: hf.train_test_split(0.5), r"'train' is a Dataset.*X\['train'\]"),
-    ],
-)
-def test_hugging_face_datasets_that_are_no_table(hugging_face, change, message):
-    with pytest.raises(TypeError, match=message):
-        as_dataset(change(hugging_face))
-
-
 @pytest.mark.parametrize(
     ("column", "kind"),
     [
