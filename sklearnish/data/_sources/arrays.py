@@ -16,7 +16,7 @@ from torch import Tensor
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._pairs import check_rows_alone
 from sklearnish.data._source import Column, Field, IntArray, Source
-from sklearnish.data._tensors.convert import as_numpy, from_numpy
+from sklearnish.data._tensors.convert import as_tensor
 
 _SMALL = 2**30
 """Bytes of a memory map up to which its numbers are looked at, as those of an array are."""
@@ -118,15 +118,6 @@ def _check_inputs(X: Mapping[str, Any]) -> None:
                 f"{name!r} is a {type(values).__name__}, not an array. Pass one of the parts of "
                 f"the dict: X[{name!r}]."
             )
-
-
-def as_tensor(x: Column) -> Tensor:
-    """Wrap rows in a tensor; torch cannot compute with unsigned numbers but bytes."""
-    if isinstance(x, Tensor):
-        return x
-    array = as_numpy(x)
-    wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
-    return from_numpy(array.astype(np.int64) if wide else array)
 
 
 def _by_numbers(X: Any) -> bool:

@@ -42,6 +42,15 @@ def as_numpy(column: Column) -> npt.NDArray[Any]:
     return np.asarray(column)
 
 
+def as_tensor(x: Column) -> Tensor:
+    """Wrap rows in a tensor; torch cannot compute with unsigned numbers but bytes."""
+    if isinstance(x, Tensor):
+        return x
+    array = as_numpy(x)
+    wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
+    return from_numpy(array.astype(np.int64) if wide else array)
+
+
 def to_matrix(
     columns: Sequence[Column], dtype: torch.dtype, empty: Callable[..., Tensor] = empty
 ) -> Tensor:

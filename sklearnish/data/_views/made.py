@@ -12,9 +12,9 @@ import torch
 from sklearnish.data._arrow.columns import cast, common, plain, to_coded, to_field, unsliced
 from sklearnish.data._arrow.frames import as_arrow, holds_objects
 from sklearnish.data._source import Column, Field
-from sklearnish.data._sources.arrays import as_rows, as_tensor
+from sklearnish.data._sources.arrays import as_rows
 from sklearnish.data._sources.frames import FrameSource, is_frame
-from sklearnish.data._tensors.convert import as_numpy
+from sklearnish.data._tensors.convert import as_numpy, as_tensor
 from sklearnish.data._views.columns import kind_of
 
 

@@ -1,0 +1,65 @@
+"""From arrays in HDF5 files to a Dataset."""
+
+from typing import Any
+
+from sklearnish.data._as_dataset import view_of
+from sklearnish.data._chunks.source import Names
+from sklearnish.data._dataset import Dataset
+from sklearnish.data._scan.given import Paths, check_given
+from sklearnish.data._sources.hdf5 import hdf5_source
+
+
+def scan_hdf5(paths: Paths, X: Names, *, target: Any = None) -> Dataset:
+    """Make a Dataset of arrays in HDF5 files; rows are read when they are needed.
+
+    Whole chunks are read together, and decompressed once per window of a shuffle. Needs
+    ``pip install "sklearnish[hdf5]"``.
+
+    Parameters
+    ----------
+    paths : path-like or sequence of path-like
+        Files, globs or folders; several files are stacked along their rows.
+    X : str, sequence of str or dict of str to str
+        Name of the HDF5 dataset that holds the rows, of shape (n_rows, ...). For a module with
+        several inputs: names, or a dict whose keys are the arguments of ``forward``.
+    target : str or array-like of shape (n_rows,) or (n_rows, n_targets), default=None
+        Name of the HDF5 dataset of the labels, or the labels themselves.
+
+    Returns
+    -------
+    Dataset
+        A view of all rows.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing matches, or a path is empty.
+    ValueError
+        If a file is truncated or not HDF5, has no dataset of such a name (the message lists those
+        there are), or one of records, objects, a single value, or of another number of rows; if its
+        rows lie in other files (external links, external storage, virtual datasets), or are
+        compressed with a filter that is not installed; or if files differ in the shape or dtype
+        of their rows.
+    TypeError
+        If `paths` are no paths, `X` is no name, or `target` neither name nor labels.
+    BlockingIOError
+        If a file is open for writing.
+    ImportError
+        If h5py is not installed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import h5py
+    >>> import numpy as np
+    >>> import sklearnish as sn
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "train.h5"
+    >>> with h5py.File(path, "w") as file:
+    ...     _ = file.create_dataset("images", data=np.zeros((10, 3, 8, 8), "uint8"), chunks=True)
+    ...     _ = file.create_dataset("labels", data=["cat", "dog"] * 5)
+    >>> ds = sn.scan_hdf5(path, "images", target="labels")
+    >>> ds.shape, ds.target[:2]
+    ((10, 3, 8, 8), array(['cat', 'dog'], dtype='<U3'))
+    """
+    check_given(paths)
+    return view_of(hdf5_source(paths, X, target))
