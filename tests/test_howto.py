@@ -1,0 +1,82 @@
+"""The how-to pages and the concepts: their blocks run, page by page, in one process."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted([*(DOCS / "howto").glob("*.md"), *DOCS.glob("concepts.md")])
+BLOCK = re.compile(r"^(?:<!-- needs ([\w ]+) -->\n)?```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+"""A block, and the packages that are not installed for the tests but that it needs."""
+
+RUN = """
+import os, pathlib, runpy, sys
+for page in sys.argv[1:]:
+    pathlib.Path(page).mkdir()
+    os.chdir(page)
+    runpy.run_path(f"../{page}.py", run_name="__main__")
+    os.chdir("..")
+"""
+
+
+def blocks(page):
+    """List the blocks of a page: the packages that each needs, and its code."""
+    return [(needs.split(), code) for needs, code in BLOCK.findall(page.read_text())]
+
+
+def run(folder, pages, *, all_blocks):
+    """Run the blocks of some pages in one process, each page in a folder of its own."""
+    for page in pages:
+        code = [code for needs, code in blocks(page) if all_blocks or not needs]
+        (folder / f"{page.stem}.py").write_text("\n".join(code))
+    names = [page.stem for page in pages]
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *names],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_blocks_run(tmp_path):
+    done = run(tmp_path, [page for page in PAGES if blocks(page)], all_blocks=False)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+
+
+OTHERS = [page for page in PAGES if any(needs for needs, _ in blocks(page))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.stem)
+def test_blocks_of_other_libraries_run_where_these_are_installed(page, tmp_path):
+    needed = {name for needs, _ in blocks(page) for name in needs}
+    if missing := sorted(name for name in needed if not importlib.util.find_spec(name)):
+        pytest.skip(f"{', '.join(missing)} not installed")
+    done = run(tmp_path, [page], all_blocks=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_how_to_pages_are_short():
+    words = {
+        page.stem: len(BLOCK.sub("", page.read_text()).split())
+        for page in (DOCS / "howto").glob("*.md")
+    }
+    assert {name: n for name, n in words.items() if n > 400} == {}
+
+
+def test_every_how_to_page_is_on_the_index():
+    index = (DOCS / "howto/index.md").read_text()
+    named = {page.stem for page in (DOCS / "howto").glob("*.md")} - {"index"}
+    assert [name for name in sorted(named) if f"\n{name}\n" not in index] == []
+
+
+def test_every_drawing_is_shown():
+    drawings = {path.name for path in (DOCS / "_static/concepts").glob("*.svg")}
+    pages = "".join(page.read_text() for page in PAGES)
+    assert drawings == set(re.findall(r"_static/concepts/([\w-]+\.svg)", pages))
