@@ -76,7 +76,32 @@ def test_every_how_to_page_is_on_the_index():
     assert [name for name in sorted(named) if f"\n{name}\n" not in index] == []
 
 
+def test_the_sentences_of_a_report_are_those_that_it_says():
+    page = (DOCS / "howto/gpu_idle.md").read_text()
+    said = (DOCS.parent / "sklearnish/data/_loading/report.py").read_text()
+    said = re.sub(r'"\s*f?"', "", said)  # strings over several lines
+    told = re.findall(r'^\| "(.*?)" \|', page, re.MULTILINE)
+    parts = [part for line in told for part in re.split(r"[\d.]*\d|\.\.\.", line)]
+    parts = [part.removesuffix(" s") for part in map(str.strip, parts)]
+    assert len(told) == 9
+    assert [part for part in parts if len(part) > 5 and part not in said] == []
+
+
 def test_every_drawing_is_shown():
     drawings = {path.name for path in (DOCS / "_static/concepts").glob("*.svg")}
     pages = "".join(page.read_text() for page in PAGES)
     assert drawings == set(re.findall(r"_static/concepts/([\w-]+\.svg)", pages))
+
+
+SIDE = re.compile(r"^:::\{grid-item\}\n(.*?)^:::\n", re.DOTALL | re.MULTILINE)
+
+
+def test_code_side_by_side_fits_half_a_page():
+    lines = [
+        line
+        for page in (DOCS / "howto").glob("*.md")
+        for side in SIDE.findall(page.read_text())
+        for line in side.splitlines()
+    ]
+    assert len(lines) > 100
+    assert [line for line in lines if len(line) > 52] == []
