@@ -67,7 +67,7 @@ def write_cache(
     schema = pa.schema([(name, arrow.plain(dtype)) for name, dtype in types.items()])
     with atomic_path(path, follow=False) as temporary:
         temporary.chmod(shared_permissions(copy_of))  # before anything is in it
-        _write(temporary, _equal_batches(ahead(batches), schema, batch_rows), schema)
+        _write(temporary, equal_batches(ahead(batches), schema, batch_rows), schema)
 
 
 def _write(path: Path, batches: Iterable[Any], schema: Any) -> None:
@@ -90,7 +90,7 @@ def _write(path: Path, batches: Iterable[Any], schema: Any) -> None:
             synced.result()
 
 
-def _equal_batches(pieces: Iterable[Any], schema: Any, n_rows: int | None) -> Iterator[Any]:
+def equal_batches(pieces: Iterable[Any], schema: Any, n_rows: int | None) -> Iterator[Any]:
     """Cut and join pieces to batches of ``n_rows``; the last may be shorter."""
     held: list[Any] = []
     n_held = 0

@@ -31,7 +31,7 @@ def atomic_path(path: str | os.PathLike[str], *, follow: bool = True) -> Iterato
     """
     named, mode = Path(path), None
     path = Path(os.path.realpath(named)) if follow else named.absolute()
-    with _named_in_errors(named), _part_beside(path) as part:
+    with _named_in_errors(named), part_beside(path) as part:
         if follow:
             mode = _mode_of(named)  # by its name: the system may refuse links of others
         if mode is not None:
@@ -57,7 +57,7 @@ def _mode_of(path: Path) -> int | None:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder, which becomes ``path``, new or empty, if the block succeeds."""
-    with _named_in_errors(path), _part_beside(path, folder=True) as part:
+    with _named_in_errors(path), part_beside(path, folder=True) as part:
         yield part
         for file in part.iterdir():
             _sync(file)
@@ -83,7 +83,7 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _part_beside(path: Path, *, folder: bool = False) -> Iterator[Path]:
+def part_beside(path: Path, *, folder: bool = False) -> Iterator[Path]:
     """Give an empty file or folder beside a path; it is removed unless the block renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, escape(path.name))

@@ -170,6 +170,11 @@ class MappedSource(Source):
         """Where the rows are stored, and the columns that the function is given."""
         return self._source, self._inputs.names or ()
 
+    @property
+    def files(self) -> Sequence[str]:
+        """Files that the rows are read from."""
+        return getattr(self._source, "files", ())
+
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Read rows, and pass them through the function, chunk by chunk, if that is wanted."""
         kept = [name for name in columns if name not in self.made]
