@@ -209,7 +209,7 @@ class Dataset(FeatureView):
         >>> ds = sn.as_dataset(frame, y=[1.5, 2.5, 3.5])
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "train.parquet"
         >>> written = ds[ds.target > 2].to_parquet(path, shuffle=True)
-        >>> written.columns, sorted(written.target)
+        >>> written.columns, sorted(written.target.tolist())
         (('km', 'town'), [2.5, 3.5])
         """
         return write_parquet(
