@@ -1,7 +1,9 @@
-"""MLflow keeps the losses of every epoch, the parameters and the model of a fit.
+"""
+MLflow: losses, parameters and models of fits
+=============================================
 
-skorch's ``MlflowLogger`` writes what ``history_`` has. The model is stored with ``sn.save``, which
-uses no pickle. Runs are kept in a database in a temporary folder; yours go where
+skorch's ``MlflowLogger`` writes what ``history_`` has. The model is stored with ``sn.save``,
+which uses no pickle. Runs are kept in a database in a temporary folder; yours go where
 ``MLFLOW_TRACKING_URI`` says.
 """
 

@@ -1,9 +1,11 @@
-"""Fit, search and predict on Parquet files that are larger than the memory allowed.
+"""
+Quickstart: search over files larger than the memory allowed
+============================================================
 
 Writes 640 MB of random rows with a pattern in them to a temporary folder, then searches over
-``batch_size`` with scikit-learn's own ``GridSearchCV``. A watching thread measures, all the while,
-the memory that this process and its children take beyond the imports, and ends the program if it
-passes the cap.
+``batch_size`` with scikit-learn's own ``GridSearchCV``. A watching thread measures, all the
+while, the memory that this process and its children take beyond the imports, and ends the program
+if it passes the cap.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Python blocks of README and tutorial run; the API page is whole; no page has long lines."""
+"""Python blocks of README and pages run; the API page is whole; no page has long lines."""
 
 import re
 import subprocess
@@ -12,38 +12,14 @@ import sklearnish as sn
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
-# What the README's reader is supposed to have: files, a table, and a torch Dataset.
-README_SETUP = """
-from pathlib import Path
-import numpy as np, pandas as pd, torch
-from PIL import Image
-rng = np.random.default_rng(0)
-features = [f"x{i}" for i in range(4)]
-df = pd.DataFrame(rng.normal(size=(3000, 4)), columns=features)
-pd.DataFrame(
-    {"age": range(300), "town": ["Bonn", "Rome", None] * 100, "income": ["low", "high"] * 150}
-).to_csv("people.csv", index=False)
-for i in range(20):
-    Path(f"photos/{i % 2}").mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8, 3), 100 * (i % 2), np.uint8)).save(f"photos/{i % 2}/{i}.png")
-df["label"] = np.where(df.x0 > 0, "yes", "no")
-for folder in ("train", "test"):
-    Path(folder).mkdir()
-    for part in range(3):
-        df[part * 1000 : (part + 1) * 1000].to_parquet(f"{folder}/{part}.parquet")
-my_torch_dataset = torch.utils.data.TensorDataset(
-    torch.tensor(df[features].to_numpy(), dtype=torch.float32), torch.tensor(df.x0.to_numpy() > 0)
-)
-"""
-
 
 def _blocks(path: str) -> str:
     return "\n".join(BLOCK.findall((ROOT / path).read_text()))
 
 
 PAGES_WITH_CODE = [
-    ("README.md", README_SETUP),
-    ("docs/tutorial.md", ""),
+    ("README.md", ""),
+    ("docs/index.md", ""),
     ("docs/tables.md", ""),
     ("docs/images.md", ""),
     ("docs/columns.md", ""),
