@@ -8,6 +8,8 @@ while, the memory that this process and its children take beyond the imports, an
 if it passes the cap.
 """
 
+# sphinx_gallery_thumbnail_path = "_static/waiting.png"
+
 import os
 import tempfile
 import threading

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted([*ROOT.glob("tutorial/*.py"), *ROOT.glob("examples/*.py")])
 QUICK = {"quickstart.py", "2_files.py"}
-NEEDS = {"plot_optuna_pruning.py": "optuna", "mlflow_logging.py": "mlflow"}
+NEEDS = {"plot_optuna_pruning.py": "optuna", "track_with_mlflow.py": "mlflow"}
 
 
 def _parameter(path: Path):

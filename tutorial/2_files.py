@@ -6,6 +6,8 @@
 takes seconds), and does with it what you do with arrays.
 """
 
+# sphinx_gallery_thumbnail_path = "_static/waiting.png"
+
 import tempfile
 from pathlib import Path
 

@@ -5,6 +5,8 @@
 What happens when a fit is killed, when a row is damaged, and how a model is kept.
 """
 
+# sphinx_gallery_thumbnail_path = "_static/history.png"
+
 import tempfile
 import warnings
 

@@ -22,14 +22,14 @@ from sklearnish.modules import ImageCNN, ImageModule
 
 @parameterized
 class ImageClassifier(ImageParameters, TorchClassifier):
-    """Classifier for images: a small convolutional network, trained as Jordan's airbench is [1]_.
+    """Classifier for images: a small convolutional network that is trained in minutes.
 
-    X may be a Dataset of `scan_images` (class folders, tars), an array or tensor of shape
-    (n_images, channels, height, width), or any torch Dataset of such images. Bytes stay bytes until
-    they reach the module, which scales them. `n_features_in_` is the number of channels; images
-    to predict may have another size than those of `fit`, but not another range: bytes after images
-    scaled to about 1, or those after bytes, raise a `ValueError`. Everything else is as in
-    `TorchClassifier`.
+    It is trained as Jordan's airbench is [1]_. X may be a Dataset of `scan_images` (class folders,
+    tars), an array or tensor of shape (n_images, channels, height, width), or any torch Dataset of
+    such images. Bytes stay bytes until they reach the module, which scales them. `n_features_in_`
+    is the number of channels; images to predict may have another size than those of `fit`, but not
+    another range: bytes after images scaled to about 1, or those after bytes, raise a `ValueError`.
+    Everything else is as in `TorchClassifier`.
 
     Parameters
     ----------

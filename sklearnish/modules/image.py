@@ -129,11 +129,12 @@ class ImageModule(nn.Module):
 
 
 class ImageCNN(nn.Module):
-    """Small convolutional network that learns images fast, after Jordan's airbench [1]_.
+    """Small convolutional network that learns images fast.
 
-    Patches of 2 x 2 pixels are whitened by a layer that is computed from the training images, not
-    learned. Three groups of two convolutions follow; each halves the sides of the image. The
-    maximum over all places goes into a linear layer, so images of any size can be taken.
+    It follows Jordan's airbench [1]_. Patches of 2 x 2 pixels are whitened by a layer that is
+    computed from the training images, not learned. Three groups of two convolutions follow; each
+    halves the sides of the image. The maximum over all places goes into a linear layer, so images
+    of any size can be taken.
 
     Parameters
     ----------

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class QuantileLoss(nn.Module):
-    """Loss whose least mean is at quantiles of the targets: the pinball loss [1]_.
+    """Loss whose least mean is at quantiles of the targets: the pinball loss.
+
+    It was introduced by Koenker and Bassett [1]_.
 
     Parameters
     ----------

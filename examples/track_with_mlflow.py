@@ -7,6 +7,8 @@ which uses no pickle. Runs are kept in a database in a temporary folder; yours g
 ``MLFLOW_TRACKING_URI`` says.
 """
 
+# sphinx_gallery_thumbnail_path = "_static/history.png"
+
 import tempfile
 from pathlib import Path
 
