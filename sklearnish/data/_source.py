@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,14 @@ class Field:
         """Describe values of NumPy."""
         kind = "number" if dtype.kind in "biuf" else _KINDS.get(dtype.kind, "other")
         return cls(dtype.name, kind, tuple(shape))
+
+
+class Part(NamedTuple):
+    """Some of the files of a source, as a source, and the stretches of rows that they hold."""
+
+    source: "Source"
+    starts: IntArray
+    stops: IntArray
 
 
 class Source(ABC):
@@ -140,6 +148,10 @@ class Source(ABC):
 
     def finer(self, rows: int) -> "Source | None":
         """Return this source in blocks of at most so many rows if that needs no copy, else None."""
+        return None
+
+    def part(self, blocks: IntArray) -> Part | None:
+        """Return the files of some blocks, if they hold less than half of all rows, else None."""
         return None
 
     def row_name(self, row: int) -> str:

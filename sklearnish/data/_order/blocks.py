@@ -16,8 +16,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sklearnish.data._arrow.table_file import rechunk
+from sklearnish.data._arrow.part_copy import copied
 from sklearnish.data._source import IntArray, Source
+from sklearnish.data._views import row_numbers
 from sklearnish.data._views.attached import hold_labels
 from sklearnish.data._views.mapped import MappedSource
 from sklearnish.data._views.view import View
@@ -143,8 +144,10 @@ def _rechunked(dataset: V, window_rows: int) -> V:
     names = sorted(set(dataset._inputs.names or ()))
     # A power of two, so that much the same memory finds the same copy.
     block_rows = max(_LEAST_ROWS, 1 << (max(1, window_rows // _BLOCKS).bit_length() - 1))
+    assert dataset.source.blocks is not None
+    needed = row_numbers.blocks_of(dataset._rows, dataset.source.blocks)
     try:
-        copied = _copied(dataset.source, names, block_rows)
+        source = _copied(dataset.source, names, block_rows, needed)
     except OSError as error:
         error.add_note(
             f"{dataset.source.name} has to be copied because it is grouped by label, or its "
@@ -153,15 +156,15 @@ def _rechunked(dataset: V, window_rows: int) -> V:
             f"{math.ceil(len(dataset) / window_rows)} times as large."
         )
         raise
-    return replace(hold_labels(dataset), source=copied)
+    return replace(hold_labels(dataset), source=source)
 
 
-def _copied(source: Source, names: Sequence[str], block_rows: int) -> Source:
+def _copied(source: Source, names: Sequence[str], block_rows: int, blocks: IntArray) -> Source:
     """Copy columns of a file; where functions make them, those that they are made of."""
     if isinstance(source, MappedSource):
         stored, wanted = source.inner
-        return source.over(_copied(stored, sorted(set(wanted)), block_rows))
-    return rechunk(source, names, block_rows)
+        return source.over(_copied(stored, sorted(set(wanted)), block_rows, blocks))
+    return copied(source, names, block_rows, blocks)
 
 
 def _tell_once(name: str) -> None:

@@ -235,22 +235,59 @@ def _to_tensor(values: Values, dtype: torch.dtype, classes: Values | None) -> Te
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
+_read_before: WeakKeyDictionary[Source, dict[str, int]] = WeakKeyDictionary()
+"""Of how many rows a column was read for views of few; of all, once it is held."""
+
+
 def column(source: Source, name: str, rows: Rows) -> Values:
-    """Values of a column for the rows of a view."""
+    """Values of a column for the rows of a view; if these are in few blocks, it reads no others.
+
+    The column is read as a whole, and held, for a view of half of it, or once as many rows were
+    read as it has.
+    """
+    n_rows = _rows_to_read(source.stored(name), name, rows)
+    if n_rows is not None:
+        _read_before.setdefault(source.stored(name), {})[name] = n_rows
+        return _values_of_rows(source.stored(name), name, row_numbers.as_array(rows))
     whole = whole_column(source, name)
     if isinstance(rows, range) and len(rows):
-        return whole[rows.start : rows.stop if rows.stop >= 0 else None : rows.step]
-    values: Values = whole[row_numbers.as_array(rows)]
+        values = whole[rows.start : rows.stop if rows.stop >= 0 else None : rows.step]
+    else:
+        values = whole[row_numbers.as_array(rows)]
+    return _as_stored(values, source.schema[name].dtype)
+
+
+def _rows_to_read(source: Source, name: str, rows: Rows) -> int | None:
+    """Count the rows read if only blocks of a view are, too; None if all should be."""
+    before = _read_before.get(source, {}).get(name, 0)
+    if source.blocks is None or not len(rows) or before >= source.n_rows:
+        return None
+    blocks = row_numbers.blocks_of(rows, source.blocks)
+    n_rows = int(np.diff(source.blocks)[blocks].sum())
+    few = 2 * n_rows < source.n_rows and before + n_rows <= source.n_rows
+    return before + n_rows if few and source.labels(name) is None else None
+
+
+def _values_of_rows(source: Source, name: str, rows: npt.NDArray[np.integer[Any]]) -> Values:
+    """Read a column of rows in any order."""
+    distinct, places = np.unique(rows.astype(np.int64, copy=False), return_inverse=True)
+    columns = declared(source, source.read(distinct, [name]), distinct)
+    values: Values = as_numpy(columns[name])[places]
     return values
+
+
+def _as_stored(values: Values, stored: str) -> Values:
+    """Make whole numbers of those that are floats since a row elsewhere is missing."""
+    if values.dtype.kind != "f" or not stored.startswith(("int", "uint", "bool")):
+        return values
+    return values if np.isnan(values).any() else values.astype(stored)
 
 
 def values_of(source: Source, name: str, rows: Rows) -> Values:
     """Values of any column; text is read for the rows of the view alone, and not kept."""
     if source.schema[name].kind == "number" or source.labels(name) is not None:
         return column(source, name, rows)
-    distinct, places = np.unique(row_numbers.as_array(rows), return_inverse=True)
-    found: Values = as_numpy(source.read(distinct, [name])[name])[places]
-    return found
+    return _values_of_rows(source, name, row_numbers.as_array(rows))
 
 
 def _once(find: Callable[[Source, str], Values]) -> Callable[[Source, str], Values]:
@@ -277,6 +314,7 @@ def whole_column(source: Source, name: str) -> Values:
         values = as_numpy(declared(source, source.read(rows, [name]), rows)[name])
     values = values.view()
     values.flags.writeable = False
+    _read_before.setdefault(source, {})[name] = source.n_rows
     return values
 
 

@@ -61,6 +61,13 @@ def offsets(rows: Rows, values: IntArray) -> IntArray:
     return np.searchsorted(rows, np.minimum(values, limit).astype(rows.dtype))
 
 
+def blocks_of(rows: Rows, blocks: IntArray) -> IntArray:
+    """List the blocks in which there are rows."""
+    if is_ascending(rows):
+        return np.flatnonzero(np.diff(offsets(rows, blocks)))
+    return np.unique(np.searchsorted(blocks, as_array(rows), side="right") - 1)
+
+
 def positions_of(n: int, key: Any) -> IntArray:
     """Turn a mask or numbers that may be negative into positions."""
     array = np.asarray(key)

@@ -2,6 +2,8 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
@@ -209,3 +211,32 @@ def test_text_that_is_no_class_has_no_number():
     assert number_text(np.array(["dog", "cat"]), NAMES).tolist() == [1, 0]
     with pytest.raises(ValueError, match="The label 'cow' is new"):
         number_text(np.array(["cat", "cow"]), NAMES)
+
+
+def test_a_column_of_few_blocks_is_read_of_these_alone(tmp_path):
+    y = np.arange(100)
+    pq.write_table(pa.table({"a": y * 1.0, "y": y}), tmp_path / "a.parquet", row_group_size=10)
+    ds = scan_parquet(tmp_path, target="y")
+    for rows in (slice(20, 40), np.array([35, 20, 20, 39]), np.array([-1])):
+        before = ds.source.blocks_read
+        np.testing.assert_array_equal(ds[rows].target, y[rows])
+        assert ds.source.blocks_read - before == len({row // 10 for row in y[rows]})
+    for _ in range(20):
+        assert ds[5:9].target.tolist() == [5, 6, 7, 8]
+    assert ds.source.rows_read <= 2 * 100, "it is held once as many were read as there are"
+    np.testing.assert_array_equal(ds.target, y)
+    held = ds.source.blocks_read
+    np.testing.assert_array_equal(ds[30:40].target, y[30:40])
+    assert ds.source.blocks_read == held
+
+
+def test_the_type_of_labels_is_that_of_the_rows_whatever_was_read_before(tmp_path):
+    y = pa.array([*range(99), None])
+    pq.write_table(
+        pa.table({"a": np.arange(100.0), "y": y}), tmp_path / "a.parquet", row_group_size=10
+    )
+    for first in (slice(0, 10), slice(None)):
+        ds = scan_parquet(tmp_path, target="y")
+        assert len(ds[first].target) in (10, 100)
+        assert ds[:10].target.dtype == ds[:99].target.dtype == np.int64
+        assert ds.target.dtype == ds[-5:].target.dtype == np.float64

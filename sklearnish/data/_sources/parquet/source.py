@@ -1,5 +1,6 @@
 """Parquet files: row groups are the blocks."""
 
+import copy
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +17,7 @@ from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.found import found
 from sklearnish.data._files.handles import HandlePool
 from sklearnish.data._files.paths import Paths, describe
-from sklearnish.data._source import Column, IntArray
+from sklearnish.data._source import Column, IntArray, Part
 from sklearnish.data._sources.parquet.footers import Footers, open_file
 from sklearnish.data._sources.parquet.partitions import Partitions
 from sklearnish.data._sources.parquet.tables import refuse_tables
@@ -285,6 +286,23 @@ class ParquetSource(arrow.ArrowSource):
     def row_nbytes(self, columns: Sequence[str] | None = None) -> float:
         """Estimate the bytes of a row in memory (of text: in the widest row group)."""
         return float(sum(self._widths[name] for name in (columns or self.schema)))
+
+    def manifests(self) -> list[Manifest]:
+        """Return what the files that have rows looked like when they were scanned."""
+        return [self._manifests[i] for i in np.unique(self._block_file)]
+
+    def part(self, blocks: IntArray) -> Part | None:
+        """Return the files of some blocks, if they hold less than half of all rows."""
+        kept, sizes = np.isin(self._block_file, self._block_file[blocks]), np.diff(self.blocks)
+        if 2 * sizes[kept].sum() >= self.n_rows:
+            return None
+        made = copy.copy(self)
+        made._block_file, made._block_group = self._block_file[kept], self._block_group[kept]
+        made.blocks = np.cumsum([0, *sizes[kept]], dtype=np.int64)
+        made.n_rows = int(made.blocks[-1])
+        made._start()
+        edges = np.flatnonzero(np.diff([0, *kept, 0]))
+        return Part(made, self.blocks[edges[::2]], self.blocks[edges[1::2]])
 
     def row_name(self, row: int) -> str:
         """Say in which file a row is."""

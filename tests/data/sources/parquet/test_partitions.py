@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import numpy as np
@@ -5,9 +6,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, PredefinedSplit
 
-from sklearnish import scan_parquet
-from sklearnish.data._arrow.table_file import rechunk
+from sklearnish import TorchClassifier, scan_parquet
+from sklearnish.data._arrow.table_file import CacheSource, rechunk
 from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._sources.parquet.source import ParquetSource
 
@@ -112,3 +114,89 @@ def test_copies_workers_and_added_files(folder, tmp_path, monkeypatch):
     pq.write_table(pa.table({"a": [1.0], "y": [0]}), added / "0.parquet")
     with pytest.raises(DatasetChangedError, match="year=2023"):
         ds.source.check_unchanged()
+
+
+def damage(files):
+    """Overwrite files so that only who reads them notices."""
+    for file in files:
+        stat = file.stat()
+        with file.open("r+b") as opened:
+            opened.write(bytes(stat.st_size))
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.fixture
+def years(tmp_path):
+    """Write 300 rows of each of five years, in one row group each."""
+    folder = tmp_path / "years"
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.random(1500), "y": rng.integers(0, 2, 1500)})
+    frame["year"] = np.repeat(range(2018, 2023), 300)
+    frame.to_parquet(folder, partition_cols=["year"])
+    return folder
+
+
+SPLITS = {
+    "one year left out": lambda years: LeaveOneGroupOut().split(years, groups=years),
+    "groups": lambda years: GroupKFold(5).split(years, groups=years),
+    "told": lambda years: PredefinedSplit(years - 2018).split(),
+}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_folds_by_partition_open_their_files_alone(years, split):
+    ds = scan_parquet(years, target="y", columns=["a"])
+    groups = scan_parquet(years).column("year")
+    assert ds.source.blocks_read == 0
+    _, test = next(iter(SPLITS[split](groups)))
+    (year,) = set(groups[test])
+    fold = ds[test]
+    kept = set((years / f"year={year}").iterdir())
+    others = [file for file in years.rglob("*.parquet") if file not in kept]
+    damage(others)
+    clf = TorchClassifier(max_epochs=1, num_workers=0, random_state=0).fit(fold)
+    assert clf.predict(fold).shape == (300,)
+    assert fold.source.bytes_read > 0
+    assert fold.source.rows_read == 300 * fold.source.blocks_read
+
+
+@pytest.mark.parametrize("sampler", ["shuffle", "sequential"])
+def test_row_groups_larger_than_a_window_are_copied_for_the_fold_alone(
+    years, tmp_path, monkeypatch, sampler
+):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(tmp_path / "cache"))
+    ds = scan_parquet(years, target="year", columns=["a", "y"])
+    fold = ds[ds.target == 2020]
+    damage(file for file in years.rglob("*.parquet") if "2020" not in str(file))
+    keywords = {"sampler": sampler, "shuffle_memory": 800, "num_workers": 0}
+    X = np.concatenate([X for X, _ in fold.batches(32, **keywords)])
+    expected = pd.read_parquet(years / "year=2020", partitioning=None)[["a", "y"]]
+    key = np.argsort(X[:, 0]) if sampler == "shuffle" else slice(None)
+    if sampler == "shuffle":
+        expected = expected.sort_values("a")
+    np.testing.assert_array_equal(X[key], expected.astype(np.float32))
+    (copy,) = (tmp_path / "cache").glob("*.arrow")
+    assert len(CacheSource(copy).read(np.arange(300), ["a"])["a"]) == CacheSource(copy).n_rows
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "read"),
+    [
+        (["1", "02", "-3"], "int64", [1, 2, -3]),
+        (["1", "2", "b"], "string", ["1", "2", "b"]),
+        (["1", "2", "3.5"], "string", ["1", "2", "3.5"]),
+        (["1", str(2**70), "3"], "string", ["1", str(2**70), "3"]),
+        (["a=b", "50%25", "%C3%BC %2F"], "string", ["a=b", "50%", "ü /"]),
+        (["2020-01-01", "__HIVE_DEFAULT_PARTITION__", "x"], "string", ["2020-01-01", None, "x"]),
+        (["__HIVE_DEFAULT_PARTITION__"] * 3, "int64", [np.nan] * 3),
+    ],
+)
+def test_the_type_is_that_of_the_values_in_all_folders(tmp_path, values, dtype, read):
+    for i, value in enumerate(values):
+        part = tmp_path / f"i={i}" / f"v={value}"
+        part.mkdir(parents=True)
+        pq.write_table(pa.table({"a": [float(i)]}), part / "0.parquet")
+    ds = scan_parquet(tmp_path)
+    assert ds.dtypes["v"] == dtype
+    column = ds.to_pandas()["v"]
+    assert [None if pd.isna(v) else v for v in column] == [None if pd.isna(v) else v for v in read]
