@@ -7,7 +7,7 @@ rows that are cheap to read together (the row groups of a Parquet file).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -132,6 +132,12 @@ class Source(ABC):
         BadRowsError
             If rows are damaged, where it is known which.
         """
+
+    def read_each(
+        self, pieces: Sequence[IntArray], columns: Sequence[str]
+    ) -> Generator[dict[str, Column], None, None]:
+        """Read some fields of several pieces, in their order; a source may read some ahead."""
+        return (self.read(rows, columns) for rows in pieces)
 
     def labels(self, column: str) -> npt.NDArray[Any] | None:
         """Return all values of one field if they are known without reading rows, else None."""

@@ -24,6 +24,8 @@ def test_a_source_answers_without_more_than_read():
     assert source.row_name(3) == "row 3 of squares"
     source.check_unchanged()
     assert source.read(np.array([2, 3]), ["X"])["X"].tolist() == [4, 9]
+    pieces = source.read_each([np.array([2]), np.array([3])], ["X"])
+    assert [piece["X"].tolist() for piece in pieces] == [[4], [9]]
 
 
 def test_a_source_must_read():

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -149,18 +149,18 @@ class Listing:
         """Spell a folder for errors."""
         return str(Path(folder))
 
-    def check_read(self, manifests: Sequence[Manifest]) -> None:
-        """Check files of which much was read, where that was not done beside."""
+    def check_read(self, manifests: Callable[[], Sequence[Manifest]]) -> None:
+        """Check files of which much was read, where that was not done by glances."""
 
     def with_ends(self, manifests: Sequence[Manifest]) -> Iterator[Manifest]:
         """Yield files whose ends will be read; of a store, the next ones are read meanwhile."""
         return iter(manifests)
 
     def each(
-        self, function: Callable[[Item], Result], items: Iterable[Item], nbytes: float
-    ) -> Iterator[Result]:
+        self, function: Callable[[Item], Result], items: Sequence[Item], nbytes: float
+    ) -> Generator[Result, None, None]:
         """Apply a function that reads, of so many bytes, to items in their order.
 
         Of a store, several are read at once, while one by one would be waited for.
         """
-        return map(function, items)
+        return (function(item) for item in items)

@@ -1,9 +1,11 @@
 """Objects of a store as files: found, watched and opened."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import pyarrow as pa
 
 from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._files.changes import Item, Listing, Manifest, Result
@@ -84,9 +86,9 @@ class RemoteManifest(Manifest):
         """Open the object for reading at any place."""
         return RemoteFile(self)
 
-    def stream(self) -> RemoteFile:
-        """Open the object for reading in order."""
-        return StreamedFile(self)
+    def stream(self) -> Any:
+        """Open the object for reading in order, as a file of Arrow."""
+        return pa.PythonFile(StreamedFile(self), "r")
 
     def for_arrow(self) -> RemoteFile:
         """Open the object for Arrow."""
@@ -128,7 +130,7 @@ class RemoteListing(Listing):
 
     def check(self, manifests: Sequence[Manifest]) -> None:
         """Raise DatasetChangedError if one of the objects changed, or there is a further one."""
-        self.check_read(manifests)
+        self.check_read(lambda: manifests)
         known = {manifest.path for manifest in manifests}
         for place in self.wanted:
             for location in _objects(self._store, place, self.suffixes)[0]:
@@ -163,9 +165,9 @@ class RemoteListing(Listing):
         assert self.store is not None
         return self.store
 
-    def check_read(self, manifests: Sequence[Manifest]) -> None:
+    def check_read(self, manifests: Callable[[], Sequence[Manifest]]) -> None:
         """Look at objects of which much was read: a request for each, several at once."""
-        self._store.at_once(lambda manifest: manifest.check(), manifests)
+        self._store.at_once(lambda manifest: manifest.check(), manifests())
 
     def with_ends(self, manifests: Sequence[Manifest]) -> Iterator[Manifest]:
         """Yield objects whose ends are read and kept; the next ones are read meanwhile."""
@@ -177,9 +179,11 @@ class RemoteListing(Listing):
         return in_threads(with_end, manifests, REQUESTS)
 
     def each(
-        self, function: Callable[[Item], Result], items: Iterable[Item], nbytes: float
-    ) -> Iterator[Result]:
+        self, function: Callable[[Item], Result], items: Sequence[Item], nbytes: float
+    ) -> Generator[Result, None, None]:
         """Apply a function that reads to items in their order, as many at once as fit 128 MB."""
+        if len(items) < 2:
+            return (function(item) for item in items)
         n = int(max(1, min(REQUESTS, _AT_ONCE // max(1.0, nbytes))))
         return in_threads(function, items, n, n - 1)
 

@@ -125,6 +125,7 @@ class StreamedFile(RemoteFile):
         super().__init__(manifest)
         self._pool = ThreadPoolExecutor(_AHEAD, "sklearnish-ahead")
         self._waiting: dict[int, Future[list[bytes]]] = {}
+        self._ahead = 1  # more when it is known that more than the beginning is wanted
 
     def close(self) -> None:
         """End the threads."""
@@ -144,7 +145,11 @@ class StreamedFile(RemoteFile):
     def _piece(self, number: int) -> bytes:
         """Take one piece, begin to read the next ones, and forget those before."""
         n_pieces = -(-self._manifest.size // _PIECE)
-        wanted = range(number, min(number + _AHEAD, n_pieces))
+        if number not in self._waiting:
+            self._ahead = 1
+        elif number > min(self._waiting):
+            self._ahead = min(_AHEAD, self._ahead + 1)
+        wanted = range(number, min(number + 1 + self._ahead, n_pieces))
         self._waiting = {i: self._waiting.get(i) or self._begin(i) for i in wanted}
         return self._waiting[number].result()[0]
 

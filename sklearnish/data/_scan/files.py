@@ -80,6 +80,7 @@ def scan_csv(
     target: Columns = None,
     weight: str | None = None,
     columns: Columns = None,
+    filesystem: Any = None,
     **read_csv: Any,
 ) -> Dataset:
     r"""Make a Dataset of CSV files, converted once into the cache folder.
@@ -99,6 +100,9 @@ def scan_csv(
         Column of the row weights.
     columns : sequence of str, default=None
         Feature columns; all but target and weight by default.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, default=None
+        Where the files are, such as ``fsspec.filesystem("s3")``; None for the local disk. They
+        are read in order while they are converted, a few megabytes ahead, and never stored.
     **read_csv
         The usual keywords of :func:`pandas.read_csv`: ``sep``, ``header``, ``names``,
         ``usecols``, ``dtype``, ``na_values``, ``decimal``, ``thousands``, ``skiprows``,
@@ -115,14 +119,15 @@ def scan_csv(
     FileNotFoundError
         If nothing matches, or a path is empty.
     TypeError
-        If a keyword is not supported, `target`, `weight` or `columns` are not names, or `paths`
-        is a DataFrame.
+        If a keyword is not supported, `target`, `weight` or `columns` are not names, `paths`
+        is a DataFrame, or `filesystem` is none.
     ValueError
-        If a file is empty, has no rows, is of another kind or has another separator, headers
-        differ, a quote is not closed, a column of ``parse_dates`` holds anything but dates, a row
-        has too few or too many fields, is longer than the environment variable
-        ``SKLEARNISH_MAX_ROW_BYTES`` allows (2**28 by default), a compressed file unpacks to more
-        than ``SKLEARNISH_MAX_UNPACKED`` (1000) times its size, or a column does not exist.
+        If a path is a URL and there is no `filesystem`, a file is empty, has no rows, is of
+        another kind or has another separator, headers differ, a quote is not closed, a column of
+        ``parse_dates`` holds anything but dates, a row has too few or too many fields, is longer
+        than the environment variable ``SKLEARNISH_MAX_ROW_BYTES`` allows (2**28 by default), a
+        compressed file unpacks to more than ``SKLEARNISH_MAX_UNPACKED`` (1000) times its size, or
+        a column does not exist.
 
     Examples
     --------
@@ -134,7 +139,7 @@ def scan_csv(
     {'a': 'int64', 'b': 'float64'}
     """
     check_given(paths, target, weight, columns)  # before the conversion, which may take long
-    return view_of(CsvSource(paths, **read_csv), target, weight, columns)
+    return view_of(CsvSource(paths, filesystem, **read_csv), target, weight, columns)
 
 
 def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -99,8 +100,7 @@ def _read(
     seeds: list[int] | None = None,
 ) -> tuple[Features, Column | None]:
     """Read rows in an order that suits the source."""
-    wanted = ("X",) if inputs.names is None else inputs.names
-    wanted = (*wanted, "y") if with_y else wanted
+    wanted = (*inputs.wanted, "y") if with_y else inputs.wanted
     read: Callable[..., dict[str, Column]] = source.read
     columns = read(rows, wanted) if seeds is None else read(rows, wanted, seeds=seeds)
     return inputs.to_tensors(source, columns, rows, empty), columns["y"] if with_y else None
@@ -111,9 +111,29 @@ def _read_in_order(
 ) -> Features:
     """Read a table in ascending order, a few blocks at a time, while the cache has them."""
     X = empty((len(rows), *inputs.row_shape(source)), inputs.dtype)
-    for start, stop in pieces(rows, blocks, _rows_of_piece(source, inputs)):
-        _read(source, inputs, rows[start:stop], False, _given(X[start:stop]))
+    for start, stop, columns in _each_piece(source, inputs, rows, blocks):
+        inputs.to_tensors(source, columns, rows[start:stop], _given(X[start:stop]))
+        del columns  # its memory serves the next
     return X
+
+
+def _each_piece(
+    source: Source, inputs: Inputs, rows: IntArray, blocks: IntArray
+) -> Iterator[tuple[int, int, dict[str, Column]]]:
+    """Read ascending rows in pieces of a few blocks: first, end, and columns."""
+    return _read_spans(source, inputs, rows, pieces(rows, blocks, _rows_of_piece(source, inputs)))
+
+
+def _read_spans(
+    source: Source, inputs: Inputs, rows: IntArray, spans: Iterator[tuple[int, int]]
+) -> Iterator[tuple[int, int, dict[str, Column]]]:
+    """Read spans of rows, of which the source may read some ahead."""
+    known = list(spans)
+    with closing(source.read_each([rows[a:b] for a, b in known], inputs.wanted)) as read:
+        for start, stop in known:
+            yield start, stop, next(read)  # no variable: its memory serves the next
+        for _ in read:  # what a source checks in the end
+            pass
 
 
 def _given(tensor: Tensor) -> Empty:
@@ -130,12 +150,12 @@ def _read_in_disorder(
     """
     order = np.argsort(rows)
     rows, scattered = rows[order], None
-    for start, stop in pieces(rows, blocks, _rows_of_piece(source, inputs)):
-        piece = Batch(_read(source, inputs, rows[start:stop], False, empty)[0])
+    for start, stop, columns in _each_piece(source, inputs, rows, blocks):
+        piece = Batch(inputs.to_tensors(source, columns, rows[start:stop], empty))
         if scattered is None:
             scattered = empty_like(piece, len(rows), empty)
         put(scattered, order[start:stop], piece)
-        del piece  # its memory serves the next
+        del piece, columns  # their memory serves the next
     assert scattered is not None
     if not with_y:
         return scattered.X, None
@@ -169,9 +189,8 @@ def read_columns(
     (slice, dict of str to Column)
         Which of `rows` a piece holds, and its columns.
     """
-    wanted = ("X",) if inputs.names is None else inputs.names
-    for start, stop in _spans(source, rows, most):
-        columns = inputs.to_columns(source, source.read(rows[start:stop], wanted), rows[start:stop])
+    for start, stop, read in _read_spans(source, inputs, rows, _spans(source, rows, most)):
+        columns = inputs.to_columns(source, read, rows[start:stop])
         for first in range(start, stop, most):
             last = min(first + most, stop)
             yield (

@@ -38,6 +38,11 @@ class Inputs:
     constants: dict[str | int, Any] = field(default_factory=dict)
 
     @property
+    def wanted(self) -> tuple[str, ...]:
+        """The fields that are read of the source."""
+        return ("X",) if self.names is None else self.names
+
+    @property
     def dtype(self) -> torch.dtype:
         """Floating point type in which numbers are delivered."""
         return self.asked or torch.float32

@@ -43,7 +43,7 @@ class Converter:
     def __init__(self, manifests: list[Manifest], options: CsvOptions) -> None:
         self.manifests, self.options = manifests, options
         self.files = [manifest.path for manifest in manifests]
-        read = [read_header(file, options) for file in self.files]
+        read = [read_header(manifest, options) for manifest in manifests]
         self.headers, self.skips = [header for header, _ in read], [skip for _, skip in read]
         self.header = self.headers[0]
         self.included = self._included()
@@ -147,8 +147,8 @@ class Converter:
             sample[name].nbytes if t == pa.string() else sample.num_rows * 8
             for name, t in self.types.items()
         )
-        packed = 5 if packing(self.files[0], self.options.compression) else 1
-        size = sum(Path(file).stat().st_size for file in self.files) * packed
+        packed = 5 if packing(self.manifests[0], self.options.compression) else 1
+        size = sum(manifest.size for manifest in self.manifests) * packed
         check_free_space(path.parent, int(size * values / max(texts, 1)))
 
     def _write(self, path: Path) -> None:
@@ -156,7 +156,7 @@ class Converter:
         from tqdm import tqdm
 
         final = {n: pa.float64() if t == NULL else t for n, t in self.types.items()}
-        total = sum(Path(file).stat().st_size for file in self.files)
+        total = sum(manifest.size for manifest in self.manifests)
         with with_own_lock(tqdm)(
             total=total, unit="B", unit_scale=True, desc="converting CSV", delay=2, disable=None
         ) as bar:
@@ -189,10 +189,10 @@ class Converter:
 
     def _file_batches(self, i: int, types: dict[str, Any], bar: Any) -> Iterator[Any]:
         """Parse one file, several pieces at once; errors name it and the row."""
-        file, options = self.files[i], self.options
+        manifest, options = self.manifests[i], self.options
         at = first_row = 0  # the latter of the piece that is awaited
-        again = lambda: open_stream(pa.OSFile(file), file, options)  # noqa: E731
-        with pa.OSFile(file) as raw, open_stream(raw, file, options) as stream:
+        again = lambda: open_stream(manifest.stream(), manifest, options)  # noqa: E731
+        with manifest.stream() as raw, open_stream(raw, manifest, options) as stream:
             texts = enumerate(split_rows(stream, self.block_size, options, again))
             parse = partial(self._parse, i, csv_types.parsed_as(types, options))
             with closing(in_threads(parse, texts, n_threads())) as pieces:
@@ -207,8 +207,8 @@ class Converter:
                             n_rows += batch.num_rows
                         first_row += n_rows
                 except (pa.ArrowException, OSError, ValueError) as error:
-                    self.manifests[i].check()  # what has changed is not damaged
-                    raise_system_error(error, file)
+                    manifest.check()  # what has changed is not damaged
+                    raise_system_error(error, manifest.path)
                     self._fail(i, error, first_row - self.skips[i])
 
     def _parse(self, i: int, types: dict[str, Any], piece: tuple[int, Any]) -> Iterable[Any]:

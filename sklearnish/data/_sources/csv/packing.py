@@ -5,11 +5,11 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.limits import UNPACKED, check_limit
 
 _CHUNK = 2**20
@@ -43,7 +43,7 @@ _OTHER = {
 }
 
 
-def packing(file: str, compression: str | None) -> str | None:
+def packing(file: Manifest, compression: str | None) -> str | None:
     """Say how a file is packed, whatever its name; None if it is not.
 
     Raises
@@ -53,7 +53,7 @@ def packing(file: str, compression: str | None) -> str | None:
     """
     if compression != "infer":
         return compression
-    with Path(file).open("rb") as stream:
+    with file.open() as stream:
         start = stream.read(64)
     for magic, what in _OTHER.items():
         if start.startswith(magic) and any(byte < 9 or byte > 127 for byte in start):
@@ -61,7 +61,7 @@ def packing(file: str, compression: str | None) -> str | None:
     for magic, found in _MAGIC.items():
         if start.startswith(magic):
             return found
-    return _ENDINGS.get(os.path.splitext(file)[1].lower())  # noqa: PTH122 - it is a str
+    return _ENDINGS.get(os.path.splitext(file.path)[1].lower())  # noqa: PTH122 - it is a str
 
 
 def unpack(raw: Any, packed: str) -> tuple[Iterator[bytes], Any]:

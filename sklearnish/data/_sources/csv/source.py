@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sklearnish.data._arrow.conversion import Conversion, cache_folder
 from sklearnish.data._arrow.table_file import CacheSource
-from sklearnish.data._files.changes import Listing, Manifest
+from sklearnish.data._files.found import found
 from sklearnish.data._files.paths import Paths, describe
 from sklearnish.data._sources.csv.conversion import Converter, read_note
 from sklearnish.data._sources.csv.keywords import PANDAS_NA, read_keywords
@@ -31,13 +31,15 @@ class CsvSource(CacheSource):
     paths : str, path or list of them
         Files, globs or directories; all files must have the same header, or, with ``usecols``,
         those columns.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, default=None
+        Where the files are; None for the local disk.
     **keywords
         Keywords of ``pandas.read_csv``, with the same meaning.
 
     Attributes
     ----------
     files : list of str
-        Absolute paths, in the order of the rows.
+        Absolute paths, or URLs, in the order of the rows.
 
     Raises
     ------
@@ -52,18 +54,17 @@ class CsvSource(CacheSource):
         There is too little room on the disk.
     """
 
-    def __init__(self, paths: Paths, **keywords: Any) -> None:
+    def __init__(self, paths: Paths, filesystem: Any = None, **keywords: Any) -> None:
         options = read_keywords(keywords)
-        files, self._listing = Listing.of(paths, _SUFFIXES)
-        self._csv_manifests = [Manifest.of(file) for file in files]
+        self._csv_manifests, self._listing = found(paths, _SUFFIXES, filesystem)
         self.files = [manifest.path for manifest in self._csv_manifests]
         plan = Conversion(
             cache_folder(),
-            label=files[0].stem,
+            label=Path(self.files[0]).stem,
             request=["csv", self.files, asdict(options)],
             manifests=self._csv_manifests,
         )
-        name = describe(paths if isinstance(paths, str | Path) else files)
+        name = describe(paths if isinstance(paths, str | Path) else self.files)
         plan.open_or_make(
             lambda path: self._open(path, name),
             lambda path: Converter(self._csv_manifests, options).run(path),

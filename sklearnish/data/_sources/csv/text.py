@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from sklearnish.data._errors import explained
+from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.limits import ROW_BYTES, check_limit, limit
 from sklearnish.data._sources.csv.keywords import CsvOptions
 from sklearnish.data._sources.csv.packing import packing, unpack
@@ -23,7 +24,7 @@ _LIMIT = threading.Lock()  # the standard library has one limit on values for th
 _LONG_ROW = "it has a row, or a quoted value that does not end,"
 
 
-def open_stream(raw: Any, file: str, options: CsvOptions) -> Any:
+def open_stream(raw: Any, file: Manifest, options: CsvOptions) -> Any:
     """Open the bytes of a CSV file: unpacked, in UTF-8, without comments and leading spaces."""
     stream = raw
     if packed := packing(file, options.compression):
@@ -119,12 +120,13 @@ def unreadable(file: str, options: CsvOptions, error: Exception) -> ValueError:
     return ValueError(text)
 
 
-def read_header(file: str, options: CsvOptions) -> tuple[list[str], int]:
+def read_header(manifest: Manifest, options: CsvOptions) -> tuple[list[str], int]:
     """Read the names of the columns and how many lines come before the first row."""
+    file = manifest.path
     kinds = (pa.ArrowException, OSError, ValueError, csv.Error)
     tell = partial(unreadable, file, options)
-    with explained(file, kinds, tell), pa.OSFile(file) as raw:
-        stream = open_stream(raw, file, options)
+    with explained(file, kinds, tell), manifest.stream() as raw:
+        stream = open_stream(raw, manifest, options)
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         fields, lines = _find_header(text, options)
     if fields is None:

@@ -1,8 +1,8 @@
 """Parquet files: row groups are the blocks."""
 
 import copy
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,29 @@ class ParquetSource(arrow.ArrowSource):
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Read some columns of ascending rows; each row group is read once."""
+        read = self._read(rows, columns)
+        self._listing.check_read(partial(self._files_of, [rows]))
+        return read
+
+    def read_each(
+        self, pieces: Sequence[IntArray], columns: Sequence[str]
+    ) -> Generator[dict[str, Column], None, None]:
+        """Read some columns of several pieces; of a store, a few at once, and a few ahead."""
+        most = max(map(len, pieces), default=0)
+        nbytes = most * self.row_nbytes(columns) if columns else 0.0
+        read = self._listing.each(lambda rows: self._read(rows, columns), pieces, nbytes)
+        with closing(read):
+            yield from read
+        self._listing.check_read(partial(self._files_of, pieces))
+
+    def _files_of(self, pieces: Sequence[IntArray]) -> list[Manifest]:
+        """List the files that rows are in."""
+        blocks = [np.searchsorted(self.blocks, rows, side="right") - 1 for rows in pieces]
+        numbers = np.unique(self._block_file[np.concatenate(blocks)]) if blocks else ()
+        return [self._manifests[number] for number in numbers]
+
+    def _read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
+        """Read rows; whether the files changed is checked by who calls."""
         stored = [name for name in columns if name not in self._partitions]
         read = arrow.join(self._pieces(rows, stored), {n: self._read_types[n] for n in stored})
         if len(stored) == len(columns):
@@ -132,13 +155,11 @@ class ParquetSource(arrow.ArrowSource):
     def _pieces(self, rows: IntArray, columns: Sequence[str]) -> list[Any]:
         """Read tables of ascending rows; of a store, several row groups at once."""
         runs = list(arrow.runs(rows, self.blocks)) if columns else []
-        rows_of_block = self.n_rows / max(1, len(self.blocks) - 1)
-        nbytes = self.row_nbytes(columns) * rows_of_block if columns else 0.0
+        group = self.n_rows / max(1, len(self.blocks) - 1)
+        nbytes = self.row_nbytes(columns) * group if columns else 0.0
         picked = self._listing.each(lambda run: list(self._pick(*run, columns)), runs, nbytes)
-        pieces = [piece for of_block in picked for piece in of_block]
-        files = dict.fromkeys(self._block_file[block] for block, _ in runs)
-        self._listing.check_read([self._manifests[number] for number in files])
-        return pieces
+        with closing(picked):
+            return [piece for of_block in picked for piece in of_block]
 
     def _pick(self, block: int, local: IntArray, columns: Sequence[str]) -> Iterator[Any]:
         """Yield tables of some rows of a row group; a large one is neither held nor read whole."""
@@ -240,7 +261,7 @@ class ParquetSource(arrow.ArrowSource):
                     if name not in stored:
                         table = table.append_column(name, self._partitions.take(name, files))
                 yield table.select(list(columns))
-        self._listing.check_read(self._manifests)
+        self._listing.check_read(self.manifests)
 
     def _with_lists(self, table: Any, start: int) -> Any:
         """Convert lists of one length; `start` is the number of the first row."""

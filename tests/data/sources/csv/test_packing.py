@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sklearnish.data._files.changes import Manifest
 from sklearnish.data._sources.csv.packing import packing
 from sklearnish.data._sources.csv.source import CsvSource
 
@@ -101,7 +102,7 @@ def test_files_of_other_kinds_are_told_what_reads_them(tmp_path, data, message):
 def test_names_of_columns_are_not_taken_for_files_of_other_kinds(tmp_path):
     for start in ("PAR1,b", "BZh9,b", "PK,b", "%PDF,b"):
         (tmp_path / "a.csv").write_text(f"{start}\n1,2\n")
-        assert packing(str(tmp_path / "a.csv"), "infer") is None
+        assert packing(Manifest.of(tmp_path / "a.csv"), "infer") is None
 
 
 def test_a_zip_with_a_password(tmp_path):

@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._fingerprint import fingerprint_of_rows
 from sklearnish.data._sources.csv.source import CsvSource
 from tests.data.csv_files import check_like_pandas, dtypes, everything, scan
+from tests.data.object_server import serving
 
 
 @pytest.fixture(autouse=True)
@@ -256,3 +258,65 @@ def test_the_copy_of_a_private_file_is_private(tmp_path, monkeypatch):
     scan_csv(path, target="y")
     (copy,) = (tmp_path / "cache").glob("*.arrow")
     assert copy.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def http():
+    return fsspec.filesystem("http", skip_instance_cache=True)
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".zip", ".xz"])
+def test_objects_of_a_store_are_converted_as_files_are(tmp_path, http, packed):
+    rows = pd.DataFrame({"a": np.arange(3000) / 7, "b": np.arange(3000) % 5, "text": "x"})
+    names = [f"{i}.csv{packed}" for i in range(2)]
+    for name in names:
+        rows.to_csv(tmp_path / name, index=False)
+    local = CsvSource([tmp_path / name for name in names])
+    with serving(tmp_path) as server:
+        source = CsvSource([server.url(name) for name in names], http)
+        everywhere = np.arange(6000)
+        found, wanted = (s.read(everywhere, ["a", "b", "text"]) for s in (source, local))
+        assert all(found[name].equals(wanted[name]) for name in wanted)
+        assert source.row_name(3001) == f"data row 1 of {server.url(names[1])}"
+        server.asked.clear()
+        again = CsvSource([server.url(name) for name in names], http)
+        assert again.path == source.path
+        assert server.count() == {}  # the copy is found by what is known of the objects
+        source.check_unchanged()
+        rows.iloc[::-1].to_csv(tmp_path / names[0], index=False)
+        with pytest.raises(DatasetChangedError, match=rf"{names[0]} changed since it was scanned"):
+            source.check_unchanged()
+        changed = CsvSource([server.url(name) for name in names], http)
+        assert changed.read(np.array([0]), ["a"])["a"].to_pylist() == [2999 / 7]
+
+
+def test_an_object_is_read_in_order_a_few_times_at_most(tmp_path, http, monkeypatch):
+    monkeypatch.setattr("sklearnish.data._files.remote_file._PIECE", 2**16)
+    monkeypatch.setattr("sklearnish.data._files.store._FIRST_PAUSE", 1e-3)
+    text = "a,b\n" + "12345.5,67890.5\n" * 2**17
+    (tmp_path / "a.csv").write_text(text)
+    with serving(tmp_path) as server:
+        server.faults += [503, "cut", None, "close", None] * 3
+        source = CsvSource(server.url("a.csv"), http)
+        assert source.n_rows == 2**17
+        asked = [how for method, _, how in server.asked if method == "GET"]
+        assert len(set(asked)) <= len(text) // 2**16 + 3
+        assert len(asked) < 3 * len(set(asked))
+        server.faults += [503] * 1000
+        with pytest.raises(OSError, match=r"could not be read in 5 tries .*a\.csv"):
+            CsvSource(server.url("a.csv"), http, dtype=str)
+    assert list(Path(source.path).parent.glob(".*.part")) == []
+
+
+def test_a_copy_of_an_object_is_private_and_its_name_has_no_credentials(tmp_path, http):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    with serving(tmp_path) as server:
+        url = server.url("a.csv?token=SECRET")
+        source = CsvSource(url, http)
+        wrong = "a,b\n1,2\n3\n"
+        (tmp_path / "a.csv").write_text(wrong)
+        with pytest.raises(ValueError, match=r"http://.*a\.csv\?\w+ cannot be read") as caught:
+            CsvSource(url, http)
+    assert "SECRET" not in str(caught.value) + source.path + source.name + source.row_name(0)
+    for path in Path(source.path).parent.iterdir():
+        assert path.suffix != ".arrow" or path.stat().st_mode & 0o077 == 0

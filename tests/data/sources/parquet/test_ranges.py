@@ -87,6 +87,33 @@ def test_batches_are_those_of_the_disk_whoever_reads(folder, server, http):
         check_same(batches(ds, num_workers=num_workers), wanted)
 
 
+def test_an_epoch_asks_once_for_each_row_group_and_seldom_for_changes(folder, server, http):
+    ds = scan_parquet(urls(server), columns=["a", "b", "c"], filesystem=http)
+    server.asked.clear()
+    batches(ds, num_workers=0)
+    heads = sum(method == "HEAD" for method, _, _ in server.asked)
+    local = scan_parquet(sorted(folder.rglob("*.parquet")), columns=["a", "b", "c"])
+    batches(local, num_workers=0)
+    n_read = local.source.blocks_read
+    assert server.count().total() == n_read <= 1.1 * len(ds.source.blocks)
+    assert heads < n_read / 2  # after a fetch, and after the epoch
+
+
+def test_pieces_are_read_ahead_and_come_in_order(folder, server, http):
+    source = ParquetSource(urls(server), filesystem=http)
+    pieces = [np.arange(i, i + 700) for i in range(0, FILES * N - 700, 3000)]
+    server.latency = 0.05
+    read = source.read_each(pieces, ["a"])
+    first = next(read)
+    assert len(server.asked) > 4  # others were asked for meanwhile
+    server.latency = 0.0
+    for rows, found in zip(pieces, [first, *read], strict=True):
+        assert found["a"].to_pylist() == source.read(rows, ["a"])["a"].to_pylist()
+    some = source.read_each(pieces, ["a"])
+    next(some)
+    some.close()  # ends the threads
+
+
 @pytest.mark.slow
 def test_workers_that_are_started_anew_read_objects(folder, server, http):
     ds = scan_parquet(urls(server), target="label", columns=["a", "c"], filesystem=http)
