@@ -17,6 +17,7 @@ from sklearnish.data import (
     scan_images,
     scan_npy,
     scan_parquet,
+    scan_shards,
 )
 from sklearnish.estimators import (
     ImageClassifier,
@@ -63,5 +64,6 @@ __all__ = [
     "scan_images",
     "scan_npy",
     "scan_parquet",
+    "scan_shards",
     "show_versions",
 ]

@@ -28,6 +28,7 @@ from sklearnish.data._scan.arrays import scan_hdf5
 from sklearnish.data._scan.files import scan_csv, scan_npy, scan_parquet
 from sklearnish.data._scan.images import scan_images
 from sklearnish.data._scan.lakes import scan_delta, scan_iceberg
+from sklearnish.data._scan.shards import scan_shards
 from sklearnish.data._shown import shown
 from sklearnish.data._source import IntArray, Source
 from sklearnish.data._sources.arrays import detached, mixed_as_objects
@@ -120,6 +121,7 @@ __all__ = [
     "scan_images",
     "scan_npy",
     "scan_parquet",
+    "scan_shards",
     "seed_generators",
     "shown",
     "spread",

@@ -1,9 +1,12 @@
-"""Images that are rows: decoded to one size, and named in errors."""
+"""Images that are rows: decoded to one size, and named in errors, as whatever is decoded is."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sklearnish.data._decode import Pixels, Size, decode
 from sklearnish.data._errors import BadRowsError
@@ -11,6 +14,11 @@ from sklearnish.data._source import IntArray
 
 TRIED = 100
 """Images of which one must be readable, so that the size of all is known."""
+
+Sides = int | Sequence[int] | None
+"""One for both, or height and width; None leaves images as they are."""
+
+RESIZE = "Give size=(height, width) to resize them all."
 
 NameRow = Callable[[int], str]
 
@@ -63,7 +71,13 @@ class SameSize:
         """Shape of an image among others: channels, height, width."""
         return (3, self.height, self.width)
 
-    def decode(self, rows: IntArray, data: Iterable[bytes], name_row: NameRow) -> Pixels:
+    def decode(
+        self,
+        rows: IntArray,
+        data: Iterable[bytes],
+        name_row: NameRow,
+        places: IntArray | None = None,
+    ) -> Pixels:
         """Decode the images of some rows into one array.
 
         Parameters
@@ -74,6 +88,8 @@ class SameSize:
             Their content.
         name_row : callable
             Names a row by its number.
+        places : ndarray of int64, shape (n,), default=None
+            Where each goes in the result; in their order by default.
 
         Returns
         -------
@@ -86,15 +102,9 @@ class SameSize:
             Some cannot be decoded, or have another size.
         """
         out = np.empty((len(rows), *self.shape), np.uint8)
-        errors: dict[int, ValueError] = {}
-        for row, place, content in zip(rows.tolist(), out, data, strict=True):
-            try:
-                place[...] = self._sized(row, content, name_row)
-            except ValueError as error:
-                errors[row] = error
-        if errors:
-            first = next(iter(errors.values()))
-            raise BadRowsError(str(first), np.array(list(errors))) from first
+        decode_into(
+            out, rows, data, lambda row, content: self._sized(row, content, name_row), places
+        )
         return out
 
     def _sized(self, row: int, data: bytes, name_row: NameRow) -> Pixels:
@@ -108,6 +118,26 @@ class SameSize:
         return pixels
 
 
+def decode_into(
+    out: npt.NDArray[Any],
+    rows: IntArray,
+    data: Iterable[bytes],
+    decode: Callable[[int, bytes], npt.NDArray[Any]],
+    places: IntArray | None = None,
+) -> None:
+    """Decode the content of rows to their places; a BadRowsError has all that cannot be."""
+    errors: dict[int, ValueError] = {}
+    to = out if places is None else map(out.__getitem__, places.tolist())
+    for row, place, content in zip(rows.tolist(), to, data, strict=True):
+        try:
+            place[...] = decode(row, content)
+        except ValueError as error:
+            errors[row] = error
+    if errors:
+        first = next(iter(errors.values()))
+        raise BadRowsError(str(first), np.array(list(errors))) from first
+
+
 def _decoded(row: int, data: bytes, resize: Size | None, name_row: NameRow) -> Pixels:
     """Decode one image; errors name it."""
     try:
@@ -116,3 +146,14 @@ def _decoded(row: int, data: bytes, resize: Size | None, name_row: NameRow) -> P
         raise ValueError(
             f"{name_row(row)} cannot be decoded: {error}. Repair or remove it."
         ) from error
+
+
+def sides_of(size: Sides) -> Size | None:
+    """Spell size as (height, width)."""
+    if size is None:
+        return None
+    given = size if isinstance(size, Iterable) else (size, size)
+    pair = tuple(int(s) if isinstance(s, Integral) else 0 for s in given)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"size must be a positive int or (height, width), got {size!r}.")
+    return pair

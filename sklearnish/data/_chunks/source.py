@@ -2,22 +2,16 @@
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from sklearnish.data._chunks.files import ArrayFiles
 from sklearnish.data._chunks.stack import Stack
+from sklearnish.data._named import Names, by_key, labels_given
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._tensors.convert import as_tensor
-
-Names = str | Sequence[str] | Mapping[str, str]
-"""Name of an array; several, for a module with several inputs, in a list or by its arguments."""
-
-_LABELS = "biufUM"
-"""Kinds of NumPy types that labels may have."""
 
 
 class ChunkedSource(Source):
@@ -50,13 +44,13 @@ class ChunkedSource(Source):
     def __init__(self, files: ArrayFiles, names: Names, target: Any = None) -> None:
         self._files, self.name = files, files.name
         self._one = isinstance(names, str)
-        self._X = {key: Stack(files, name) for key, name in _by_key(names).items()}
+        self._X = {key: Stack(files, name) for key, name in by_key(names).items()}
         self._check_inputs()
         self._widest = max(self._X.values(), key=lambda stack: stack.row_nbytes)
         self.n_rows = self._widest.n_rows
         self.blocks = self._widest.blocks()
         self.schema = {"X": self._widest.field if self._one else Field("dict", "other")}
-        self._y: Any = Stack(files, target) if isinstance(target, str) else _given(target)
+        self._y: Any = Stack(files, target) if isinstance(target, str) else labels_given(target)
         if self._y is not None:
             self.schema["y"] = self._target_field(target)
 
@@ -132,34 +126,3 @@ class ChunkedSource(Source):
         """Count the blocks again."""
         self.__dict__.update(state)
         self.blocks = self._widest.blocks(self._most)
-
-
-def _by_key(names: Any) -> dict[str, str]:
-    """Spell one name, a list or a dict of names as a dict."""
-    if isinstance(names, str):
-        return {"X": names}
-    several = dict(names) if isinstance(names, Mapping) else None
-    if several is None and isinstance(names, Sequence):
-        several = {name: name for name in names if isinstance(name, str)}
-        several = several if len(several) == len(names) else None
-    if not several or not all(isinstance(text, str) for pair in several.items() for text in pair):
-        raise TypeError(
-            "X takes the name of an array, a list of different names, or a dict from arguments of "
-            f"the module's forward to names; got {names!r}."
-        )
-    return several
-
-
-def _given(target: Any) -> npt.NDArray[Any] | None:
-    """Take labels that are in memory."""
-    if target is None:
-        return None
-    y = np.asarray(target)
-    if y.dtype.kind == "O" and all(isinstance(label, str) for label in y.flat):
-        y = y.astype(str)
-    if y.ndim == 0 or y.dtype.kind not in _LABELS:
-        raise TypeError(
-            "target takes the name of an array in the file, or an array of one number or text per "
-            f"row; got {type(target).__name__} of dtype {y.dtype}."
-        )
-    return y

@@ -3,8 +3,8 @@
 from typing import Any
 
 from sklearnish.data._as_dataset import view_of
-from sklearnish.data._chunks.source import Names
 from sklearnish.data._dataset import Dataset
+from sklearnish.data._named import Names
 from sklearnish.data._scan.given import Paths, check_given
 from sklearnish.data._sources.hdf5 import hdf5_source
 

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sklearnish.data._chunks.files import ArrayFile, ArrayFiles, Layout
-from sklearnish.data._chunks.source import ChunkedSource, Names
+from sklearnish.data._chunks.source import ChunkedSource
 from sklearnish.data._errors import raise_system_error
 from sklearnish.data._files.changes import Listing, Manifest
 from sklearnish.data._files.paths import Paths, describe
+from sklearnish.data._named import Names
 
 _SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".h5ad", ".nc")
 _ERRORS = (OSError, KeyError, RuntimeError, ValueError)

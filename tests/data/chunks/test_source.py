@@ -84,13 +84,13 @@ def test_what_does_not_fit_is_refused(path, names, target, message):
 
 @pytest.mark.parametrize("names", [3, [], ["x", 3], ["x", "x"], {1: "x"}, {"a": 2}, b"x"])
 def test_other_names_are_refused(path, names):
-    with pytest.raises(TypeError, match="X takes the name of an array"):
+    with pytest.raises(TypeError, match="X takes a name"):
         sn.scan_hdf5(path, names)
 
 
 @pytest.mark.parametrize("target", [3.5, [None, 2], [object()] * 300])
 def test_other_targets_are_refused(path, target):
-    with pytest.raises(TypeError, match="target takes the name of an array"):
+    with pytest.raises(TypeError, match="target takes a name"):
         sn.scan_hdf5(path, "x", target=target)
 
 

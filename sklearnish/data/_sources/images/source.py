@@ -6,16 +6,15 @@ so that a million images cost each worker process some tens of megabytes at most
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from sklearnish.data._decode import Size, require_pillow
+from sklearnish.data._decode import require_pillow
 from sklearnish.data._files.paths import path_text
-from sklearnish.data._same_size import TRIED, SameSize
+from sklearnish.data._same_size import RESIZE, TRIED, SameSize, Sides, sides_of
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.images.labels import Coded, Labels, given, labelled
 from sklearnish.data._sources.images.names import SUFFIXES, LeftOut
@@ -23,10 +22,6 @@ from sklearnish.data._sources.images.stores import Files, Folders, Store
 from sklearnish.data._sources.images.tar import Tar
 
 Path_ = str | os.PathLike[str]
-Sides = int | Sequence[int] | None
-"""One for both, or height and width; None leaves images as they are."""
-
-_RESIZE = "Give size=(height, width) to resize them all."
 
 
 class ImageSource(Source):
@@ -61,13 +56,11 @@ class ImageSource(Source):
     def __init__(self, store: Store, labels: Coded | None, size: Sides) -> None:
         require_pillow()
         self._store = store
-        self._size = _check_size(size)
+        self._size = sides_of(size)
         self._labels = labels
         self.name = store.name
         self.n_rows = len(store.names)
-        self._images = (
-            SameSize(*self._size, 0, self._size, _RESIZE) if self._size else self._found()
-        )
+        self._images = SameSize(*self._size, 0, self._size, RESIZE) if self._size else self._found()
         self.schema = {
             "X": Field("uint8", "number", self._images.shape),
             "path": Field("string", "text"),
@@ -89,7 +82,7 @@ class ImageSource(Source):
     def _found(self) -> SameSize:
         """Find the first image that can be decoded, and its height and width."""
         tried = np.arange(min(self.n_rows, TRIED))
-        return SameSize.of(self._store.read(tried), self.row_name, _RESIZE)
+        return SameSize.of(self._store.read(tried), self.row_name, RESIZE)
 
     def _paths(self, rows: IntArray) -> Column:
         """Look up paths; bytes that are no UTF-8 become question marks."""
@@ -180,14 +173,3 @@ def _inside(root: Path, paths: Iterable[Path_]) -> Iterator[bytes]:
         if path.is_absolute() or ".." in path.parts or not whole.is_relative_to(real):
             raise ValueError(f"{path} leads out of the folder {root}, to {whole}. Remove it.")
         yield os.fsencode(path)
-
-
-def _check_size(size: Sides) -> Size | None:
-    """Spell size as (height, width)."""
-    if size is None:
-        return None
-    given = size if isinstance(size, Iterable) else (size, size)
-    pair = tuple(int(s) if isinstance(s, Integral) else 0 for s in given)
-    if len(pair) != 2 or min(pair) < 1:
-        raise ValueError(f"size must be a positive int or (height, width), got {size!r}.")
-    return pair

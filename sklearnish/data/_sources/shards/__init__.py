@@ -1,0 +1,1 @@
+"""Tar shards of samples, as WebDataset writes them."""
