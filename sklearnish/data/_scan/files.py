@@ -142,7 +142,7 @@ def scan_csv(
     return view_of(CsvSource(paths, filesystem, **read_csv), target, weight, columns)
 
 
-def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
+def scan_npy(paths: Paths, *, target: Any = None, filesystem: Any = None) -> Dataset:
     """Make a Dataset of .npy files; rows are read when they are needed.
 
     Parameters
@@ -152,6 +152,10 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
         their rows.
     target : path-like, sequence of path-like or ndarray, default=None
         Labels: in .npy files too, or an array of one value per row.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, default=None
+        Where the files are, such as ``fsspec.filesystem("s3")``; None for the local disk. They
+        are copied once into the cache folder, which needs room for all of them: rows of a shuffle
+        would take a request each.
 
     Returns
     -------
@@ -163,8 +167,8 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
     FileNotFoundError
         If nothing matches, or a path is empty.
     ValueError
-        If a file is empty, truncated, not in the .npy format, holds Python objects, or files
-        differ in the shape of their rows.
+        If a path is a URL and there is no `filesystem`, a file is empty, truncated, not in the
+        .npy format, holds Python objects, or files differ in the shape of their rows.
     TypeError
         If `paths` is not a path or a list of paths, or `target` is neither paths nor an array.
 
@@ -179,4 +183,4 @@ def scan_npy(paths: Paths, *, target: Any = None) -> Dataset:
     (10, 3)
     """
     check_given(paths)
-    return view_of(NpySource(paths, target))
+    return view_of(NpySource(paths, target, filesystem))

@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sklearnish.data._arrow.copied import errors_of, local_copy
 from sklearnish.data._errors import DatasetChangedError
-from sklearnish.data._files.changes import Listing, Manifest
+from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.found import found
 from sklearnish.data._files.handles import HandlePool
 from sklearnish.data._files.limits import ROWS_PER_BYTE, check_limit
 from sklearnish.data._files.paths import Paths, describe
@@ -38,6 +40,8 @@ class NpySource(Source):
         Files, globs or folders; several are stacked along their rows.
     target : str, path, list of them or ndarray, default=None
         Likewise for the labels, or an array of one value per row.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, default=None
+        Where the files are, which are copied once into the cache folder; None for the local disk.
 
     Raises
     ------
@@ -64,8 +68,8 @@ class NpySource(Source):
     work = "copying"
     _block_rows: int | None = None  # None for blocks of about BLOCK_BYTES
 
-    def __init__(self, paths: Paths, target: Any = None) -> None:
-        self._X = _Stack(paths)
+    def __init__(self, paths: Paths, target: Any = None, filesystem: Any = None) -> None:
+        self._X = _Stack(paths, filesystem)
         self._y = target
         self.name = self._X.name
         if self._X.field.kind != "number":
@@ -73,7 +77,9 @@ class NpySource(Source):
         self.n_rows = self._X.n_rows
         self.schema = {"X": self._X.field}
         if target is not None:
-            self._y = target if isinstance(target, np.ndarray) else _stacked_target(target)
+            self._y = (
+                target if isinstance(target, np.ndarray) else _stacked_target(target, filesystem)
+            )
             self.schema["y"] = self._target_field()
         self.blocks = self._X.blocks()
 
@@ -108,6 +114,12 @@ class NpySource(Source):
     def row_name(self, row: int) -> str:
         """Name file and row."""
         return self._X.row_name(row)
+
+    def identity(self) -> tuple[type, dict[str, Any]]:
+        """Return what tells these rows from others: of objects, not where their copies are."""
+        known = {"_X": self._X.identity(), "_block_rows": self._block_rows}
+        y = self._y
+        return type(self), known | {"_y": y.identity() if isinstance(y, _Stack) else y}
 
     def check_unchanged(self) -> None:
         """Raise DatasetChangedError if a file changed since it was scanned."""
@@ -170,9 +182,9 @@ class FolderSource(Source):
         self._npy.check_unchanged()
 
 
-def _look_at(path: Path) -> tuple[Manifest, Layout]:
+def _look_at(manifest: Manifest) -> Layout:
     """Read and check the header of a .npy file."""
-    manifest = Manifest.of(path)
+    path = Path(manifest.path)
     shape, fortran, dtype, offset = _read_header(path)
     if dtype.hasobject:
         raise ValueError(
@@ -196,23 +208,25 @@ def _look_at(path: Path) -> tuple[Manifest, Layout]:
         raise ValueError(
             f"{path} is truncated: its header claims {wanted} bytes, it has {manifest.size}."
         )
-    return manifest, Layout(offset, shape, fortran, dtype)
+    return Layout(offset, shape, fortran, dtype)
 
 
 class _Stack:
     """Files stacked along their rows."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, filesystem: Any = None) -> None:
         if not isinstance(paths, str | os.PathLike) and isinstance(paths, Iterable):
             paths = list(paths)
-        files, self._listing = Listing.of(paths, (".npy",))
-        looked_at = [_look_at(path) for path in files]
-        self._manifests = [manifest for manifest, _ in looked_at]
-        self._layouts = [layout for _, layout in looked_at]
+        self._manifests, self._listing = found(paths, (".npy",), filesystem)
+        self._stored = [local_copy(manifest) for manifest in self._manifests]
+        self._layouts = []
+        for manifest, stored in zip(self._manifests, self._stored, strict=True):
+            with errors_of(manifest, stored):
+                self._layouts.append(_look_at(stored))
         self.name = describe(paths)
         self._handles: HandlePool[str, RowFile] = HandlePool(RowFile)
         first = self._layouts[0]
-        for manifest, layout in looked_at[1:]:
+        for manifest, layout in zip(self._manifests, self._layouts, strict=True):
             shape, dtype = layout.shape[1:], layout.dtype
             if (shape, dtype) != (first.shape[1:], first.dtype):
                 raise ValueError(
@@ -253,7 +267,7 @@ class _Stack:
 
         What was written meanwhile may be among the rows, so the file is looked at.
         """
-        manifest = self._manifests[number]
+        manifest = self._stored[number]
         try:
             with self._handles.borrow(manifest.path) as handle:
                 self._layouts[number].read(handle, rows, out)
@@ -270,15 +284,19 @@ class _Stack:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         return f"row {row - self._starts[number]} of {self._manifests[number].path}"
 
+    def identity(self) -> list[Any]:
+        """Return what tells these rows from others."""
+        return [self._manifests, self._layouts]
+
     def check_unchanged(self) -> None:
         """Compare every file with its manifest; look for files that were added."""
         self._listing.check(self._manifests)
 
 
-def _stacked_target(target: Any) -> _Stack:
+def _stacked_target(target: Any, filesystem: Any) -> _Stack:
     """Find the files of the labels; words that are no files are likely the labels themselves."""
     try:
-        return _Stack(target)
+        return _Stack(target, filesystem)
     except (TypeError, FileNotFoundError) as error:
         if isinstance(target, str | os.PathLike):
             raise

@@ -3,14 +3,17 @@ import pickle
 import subprocess
 import sys
 
+import fsspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sklearnish.data._errors import DatasetChangedError
+from sklearnish.data._fingerprint import fingerprint
 from sklearnish.data._sources.npy import source as npy
 from sklearnish.data._sources.npy.source import NpySource
+from tests.data.object_server import serving
 
 
 def save(path, array):
@@ -246,3 +249,35 @@ def test_rows_that_are_not_numbers_are_refused(tmp_path, array):
     np.save(tmp_path / "X.npy", array)
     with pytest.raises(ValueError, match=r"X\.npy holds (str|complex)"):
         NpySource(tmp_path / "X.npy")
+
+
+def test_objects_of_a_store_are_read_from_copies(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(tmp_path / "cache"))
+    X, y = np.arange(3000.0).reshape(1000, 3), np.arange(1000) % 2
+    for name, part in (("0.npy", X[:400]), ("1.npy", X[400:])):
+        np.save(tmp_path / name, part)
+    np.save(tmp_path / "y.npy", y)
+    (tmp_path / "bad.npy").write_bytes(b"no array" * 20)
+    http = fsspec.filesystem("http", skip_instance_cache=True)
+    with serving(tmp_path) as server:
+        urls = [server.url("0.npy"), server.url("1.npy")]
+        source = NpySource(urls, server.url("y.npy"), http)
+        assert source.files == [*urls, server.url("y.npy")]
+        server.asked.clear()
+        rows = np.array([999, 3, 3, 400])
+        for read in (source, pickle.loads(pickle.dumps(source)), source.finer(10)):
+            assert (read.read(rows, ["X"])["X"] == X[rows]).all()
+            assert (read.read(rows, ["y"])["y"] == y[rows]).all()
+        assert server.asked == []
+        assert source.row_name(401) == f"row 1 of {urls[1]}"
+        before = fingerprint(source.identity())
+        for path in (tmp_path / "cache").iterdir():
+            path.unlink()
+        assert fingerprint(NpySource(urls, server.url("y.npy"), http).identity()) == before
+        with pytest.raises(ValueError, match=r"^http://.*bad\.npy cannot be read as \.npy"):
+            NpySource(server.url("bad.npy"), filesystem=http)
+        source.check_unchanged()
+        np.save(tmp_path / "1.npy", X[400:] + 1)
+        with pytest.raises(DatasetChangedError, match=r"http://.*1\.npy changed since"):
+            source.check_unchanged()
+        assert fingerprint(NpySource(urls, server.url("y.npy"), http).identity()) != before
