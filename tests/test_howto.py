@@ -87,6 +87,14 @@ def test_the_sentences_of_a_report_are_those_that_it_says():
     assert [part for part in parts if len(part) > 5 and part not in said] == []
 
 
+def test_drawings_are_those_of_their_script(tmp_path):
+    script = [sys.executable, str(DOCS / "draw_concepts.py"), str(tmp_path)]
+    subprocess.run(script, check=True)
+    drawn = {path.name: path.read_text() for path in tmp_path.glob("*.svg")}
+    kept = {path.name: path.read_text() for path in (DOCS / "_static/concepts").glob("*.svg")}
+    assert drawn == kept
+
+
 def test_every_drawing_is_shown():
     drawings = {path.name for path in (DOCS / "_static/concepts").glob("*.svg")}
     pages = "".join(page.read_text() for page in PAGES)
@@ -99,7 +107,7 @@ SIDE = re.compile(r"^:::\{grid-item\}\n(.*?)^:::\n", re.DOTALL | re.MULTILINE)
 def test_code_side_by_side_fits_half_a_page():
     lines = [
         line
-        for page in (DOCS / "howto").glob("*.md")
+        for page in PAGES
         for side in SIDE.findall(page.read_text())
         for line in side.splitlines()
     ]
