@@ -101,7 +101,7 @@ def test_every_drawing_is_shown():
     assert drawings == set(re.findall(r"_static/concepts/([\w-]+\.svg)", pages))
 
 
-SIDE = re.compile(r"^:::\{grid-item\}\n(.*?)^:::\n", re.DOTALL | re.MULTILINE)
+SIDE = re.compile(r"^:::\{grid-item\}\n.*?^```python\n(.*?)^:::\n", re.DOTALL | re.MULTILINE)
 
 
 def test_code_side_by_side_fits_half_a_page():
