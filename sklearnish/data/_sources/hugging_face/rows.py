@@ -77,13 +77,21 @@ class Rows:
 
     def take(self, rows: IntArray, name: str) -> Any:
         """Take a column of some rows, in any order: a stretch is not copied."""
-        if self._chosen is not None:
-            numbers = _taken(self._chosen.table.column(0), rows)
-            rows = numbers.to_numpy().astype(np.int64)
+        return self.column(self.numbers(rows), name)
+
+    def numbers(self, rows: IntArray) -> IntArray:
+        """Look up which rows of the table these are."""
+        if self._chosen is None:
+            return rows
+        numbers: IntArray = _taken(self._chosen.table.column(0), rows).to_numpy().astype(np.int64)
+        return numbers
+
+    def column(self, numbers: IntArray, name: str) -> Any:
+        """Take a column of rows of the table."""
         column = self._table.table.column(name)
         if not (pa.types.is_nested(column.type) or isinstance(column.type, pa.BaseExtensionType)):
-            return _taken(column, rows)
-        return self._nested(column, rows, name)
+            return _taken(column, numbers)
+        return self._nested(column, numbers, name)
 
     def _nested(self, column: Any, rows: IntArray, name: str) -> Any:
         """Take rows chunk by chunk: Arrow would copy all of the column, to take a few."""

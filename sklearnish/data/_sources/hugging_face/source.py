@@ -163,11 +163,11 @@ class HuggingFaceTable(HuggingFaceSource):
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Take some columns of rows in any order."""
-        found = {}
+        found, numbers = {}, self._rows.numbers(rows)
         for name in columns:
             feature = self._features[name]
             shape = self.schema[name].shape if hf.array_shape(feature) else None
-            found[name] = hf.values_of(feature, self._rows.take(rows, name), shape)
+            found[name] = hf.values_of(feature, self._rows.column(numbers, name), shape)
         return found
 
 

@@ -196,3 +196,10 @@ def test_images_of_several_sizes(tmp_path):
     message = r"row 1 of the Hugging Face Dataset has 3 x 6 .* row 0 .* 4 x 6. Resize .* X.map"
     with pytest.raises(ValueError, match=message):
         as_dataset(X).read([0, 1])
+
+
+def test_predictions_are_compared_with_the_numbers_of_classes(images):
+    X = as_dataset(images)
+    model = sn.TorchClassifier(max_epochs=1, random_state=0, num_threads=1).fit(X)
+    numbers = images.features["label"].str2int(list(model.predict(images)))
+    assert np.mean(np.array(numbers) == np.array(images["label"])) == model.score(X)
