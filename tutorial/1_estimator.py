@@ -6,6 +6,7 @@
 new is what ``fit`` does inside: it trains a network in many small steps.
 """
 
+import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -89,6 +90,6 @@ sn.plotting.HistoryDisplay.from_estimator(clf)
 # Dashed lines are training rows, solid ones held-out rows, and the dot is the epoch whose weights
 # were kept. Validation rows of your own go in as ``fit(X, y, X_val=..., y_val=...)``.
 
-import matplotlib.pyplot as plt
-
+# sphinx_gallery_start_ignore
 plt.show()
+# sphinx_gallery_end_ignore

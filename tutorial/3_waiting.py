@@ -7,6 +7,7 @@ training, the model waits. After each fit, ``pipeline_report_`` says how long, f
 would help.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import sklearnish as sn
@@ -81,6 +82,6 @@ print("the same probabilities:", np.array_equal(a.predict_proba(X[:100]), b.pred
 # ``device="auto"`` uses a GPU if there is one. ``pin_memory="auto"`` puts batches into
 # page-locked memory then, so that they are copied to the GPU while it computes.
 
-import matplotlib.pyplot as plt
-
+# sphinx_gallery_start_ignore
 plt.show()
+# sphinx_gallery_end_ignore

@@ -110,4 +110,6 @@ for sampler in ("shuffle", "balanced"):
 # Pass a function, not a torch ``Sampler``: one that is bound to all rows would be wrong in a
 # fold.
 
+# sphinx_gallery_start_ignore
 plt.show()
+# sphinx_gallery_end_ignore

@@ -131,4 +131,6 @@ for X_batch, y_batch in ds.batches(64, shuffle=True, epochs=10, random_state=0):
     optimizer.step()
 print(f"last loss {loss.item():.2f}")
 
+# sphinx_gallery_start_ignore
 plt.show()
+# sphinx_gallery_end_ignore

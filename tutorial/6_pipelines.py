@@ -98,4 +98,6 @@ ax.set_title("Two numbers per image")
 # bagging, AdaBoost, ``RFE``. A Dataset of up to 1 GiB is converted to an array for them; above
 # that they raise an error that says what to do, such as passing ``ds[:100_000]``.
 
+# sphinx_gallery_start_ignore
 plt.show()
+# sphinx_gallery_end_ignore

@@ -53,7 +53,7 @@ spoilt[7, 1] = np.nan
 try:
     sn.TorchClassifier(max_epochs=1).fit(spoilt, y)
 except ValueError as error:
-    print(error)
+    print(str(error).splitlines()[-1])
 
 # %%
 
