@@ -39,7 +39,7 @@ for name, (params, weight) in settings.items():
     print(f"{name:26} recall {recall:.2f}   precision {precision:.2f}")
     PrecisionRecallDisplay.from_estimator(clf, X_test, y_test, ax=ax, name=name)
     ax.plot(recall, precision, "o", color=ax.lines[-1].get_color())
-ax.set(title="The dot is what predict does", xlim=(0, 1.02), ylim=(0, 1.02))
+_ = ax.set(title="The dot is what predict does", xlim=(0, 1.02), ylim=(0, 1.02))
 
 # %%
 # The curves are near each other: all of them rank the rows about as well, and differ in where the
