@@ -18,6 +18,7 @@ from sklearnish.data import (
     scan_npy,
     scan_parquet,
     scan_shards,
+    scan_zarr,
 )
 from sklearnish.estimators import (
     ImageClassifier,
@@ -65,5 +66,6 @@ __all__ = [
     "scan_npy",
     "scan_parquet",
     "scan_shards",
+    "scan_zarr",
     "show_versions",
 ]

@@ -24,7 +24,7 @@ from sklearnish.data._pairs import check_rows_alone
 from sklearnish.data._reading.finite import read_finite
 from sklearnish.data._reading.frames import read_frames
 from sklearnish.data._reading.reader import EvaluationReader
-from sklearnish.data._scan.arrays import scan_hdf5
+from sklearnish.data._scan.arrays import scan_hdf5, scan_zarr
 from sklearnish.data._scan.files import scan_csv, scan_npy, scan_parquet
 from sklearnish.data._scan.images import scan_images
 from sklearnish.data._scan.lakes import scan_delta, scan_iceberg
@@ -122,6 +122,7 @@ __all__ = [
     "scan_npy",
     "scan_parquet",
     "scan_shards",
+    "scan_zarr",
     "seed_generators",
     "shown",
     "spread",

@@ -170,7 +170,8 @@ class Stack:
             parts = self._damaged(file, number, first, stop)
             where = ", ".join(f"{part[0]} to {part[-1]}" for part in parts)
             return BadRowsError(
-                f"rows {where} of {self._name!r} in {path} cannot be read: {error}. The file is "
+                f"rows {where} of {self._name!r} in {path} cannot be read: "
+                f"{str(error).rstrip('.')}. The file is "
                 "damaged: write it again.",
                 np.concatenate(parts) + self._starts[number],
             )
