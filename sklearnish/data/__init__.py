@@ -56,6 +56,7 @@ from sklearnish.data._views.rounding import (
     warn_of_rounding,
 )
 from sklearnish.data._views.sample import at_random, hashed_sample, row_hashes, spread
+from sklearnish.data._views.series import last_windows
 
 __all__ = [
     "IN_FLOAT64",
@@ -95,6 +96,7 @@ __all__ = [
     "is_coarse",
     "is_missing",
     "is_no_array",
+    "last_windows",
     "let_others_draw",
     "mixed_as_objects",
     "name_columns",

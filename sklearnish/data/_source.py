@@ -164,6 +164,10 @@ class Source(ABC):
         """Say where a row is stored, for errors."""
         return f"row {row} of {self.name}"
 
+    def value_name(self, row: int, index: Sequence[int]) -> str:
+        """Say where a value of an array is stored, "" where name of row and feature say it."""
+        return ""
+
     def why_text(self, column: str) -> str:
         """Say which value makes text of a column that looks like numbers, "" if it does not."""
         return ""

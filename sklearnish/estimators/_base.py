@@ -15,7 +15,7 @@ from sklearnish.estimators._fitting.child_process import train_in_child
 from sklearnish.estimators._fitting.drafts import draft
 from sklearnish.estimators._fitting.epochs import train
 from sklearnish.estimators._fitting.fit_task import CallbackHost, FitTask
-from sklearnish.estimators._fitting.held_out import check_validation, hold_out
+from sklearnish.estimators._fitting.held_out import check_validation, rows_held_out
 from sklearnish.estimators._fitting.inputs import to_dataset
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.module import Start, check_optimizer
@@ -289,8 +289,7 @@ class TorchEstimator(
         if X_val is not None:
             valid = rows_to_fit(self, X_val, y_val, sample_weight_val, reset=False)
         elif self._holds_out():
-            strata = self._strata(targets(data))
-            rows, rest = hold_out(len(data), self.validation_fraction, strata, self._seed)
+            rows, rest = rows_held_out(self, data)
             data, valid = data[rows], data[rest]
         data, _ = weighed(self, data, training=True)
         if not resume:

@@ -21,6 +21,7 @@ from sklearnish.data._source import IntArray, Source
 from sklearnish.data._views import row_numbers
 from sklearnish.data._views.attached import hold_labels
 from sklearnish.data._views.mapped import MappedSource
+from sklearnish.data._views.series import WindowSource
 from sklearnish.data._views.view import View
 
 V = TypeVar("V", bound=View)
@@ -73,7 +74,7 @@ def suitable_blocks(dataset: V, window_rows: int, *, shuffled: bool) -> V:
     if finer is not None:
         return replace(dataset, source=finer)
     if not too_large:
-        _tell_once(source.name)
+        _tell_once(source)
     return _rechunked(dataset, window_rows)
 
 
@@ -160,21 +161,24 @@ def _rechunked(dataset: V, window_rows: int) -> V:
 
 
 def _copied(source: Source, names: Sequence[str], block_rows: int, blocks: IntArray) -> Source:
-    """Copy columns of a file; where functions make them, those that they are made of."""
-    if isinstance(source, MappedSource):
+    """Copy columns of a file; where functions or windows are made, those that they are made of."""
+    if isinstance(source, MappedSource | WindowSource):
         stored, wanted = source.inner
+        if isinstance(source, WindowSource):
+            block_rows, blocks = max(block_rows, source.length), source.inner_blocks
         return source.over(_copied(stored, sorted(set(wanted)), block_rows, blocks))
     return copied(source, names, block_rows, blocks)
 
 
-def _tell_once(name: str) -> None:
+def _tell_once(source: Source) -> None:
     """Warn about a file in clusters, the first time it is shuffled."""
+    name = source.name
+    cure = "" if isinstance(source, WindowSource) else "Write the file in random order to avoid it."
     if name not in _told:
         _told.add(name)
         warnings.warn(
             f"{name} is sorted or grouped by label, so block shuffling would give unbalanced "
-            "batches. A one-time copy in smaller blocks is made in the cache folder. Write the "
-            "file in random order to avoid it.",
+            f"batches. A one-time copy in smaller blocks is made in the cache folder. {cure}",
             UserWarning,
             stacklevel=2,
         )

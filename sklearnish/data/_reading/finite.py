@@ -11,8 +11,15 @@ from sklearnish.data._functions.functions import Function
 from sklearnish.data._source import IntArray
 from sklearnish.data._tensors.batch import Batch, Features
 from sklearnish.data._views.rounding import IN_FLOAT64
-from sklearnish.data._views.row_numbers import positions_of
+from sklearnish.data._views.row_numbers import positions_of, take
 from sklearnish.data._views.view import View
+
+_IMPUTE = (
+    "Impute it: make_pipeline(SimpleImputer(), model).fit(ds, ds.target) if the rows fit into "
+    "memory; else as rows are read, make_pipeline(sn.preprocessing.Streamed(SimpleImputer()), "
+    "model). torch.nan_to_num would write zeros."
+)
+_FILL = "Fill gaps of the series before windows are made, as DataFrame.interpolate() does."
 
 
 def read_finite(dataset: View, positions: Any) -> Batch:
@@ -54,8 +61,10 @@ def _look_closer(
     if not bool(bad.any()):
         return
     row, *column = (int(i) for i in bad.nonzero()[0])
-    name = dataset._name_row(int(positions[row]))
-    place = f"{where or _column_name(dataset, column)}, {name}"
+    number = int(take(dataset._rows, positions[row : row + 1])[0])
+    known = "" if where or dataset.transforms else dataset.source.value_name(number, column)
+    feature = where or _column_name(dataset, column)
+    place = known or f"{feature}, {dataset.source.row_name(number)}"
     is_nan = bool(X[(row, *column)].isnan())
     stored_as_is = not (is_nan or where or functions)
     large = _too_large(dataset, positions[row : row + 1], column) if stored_as_is else None
@@ -72,10 +81,8 @@ def _look_closer(
         else ""
     )
     raise ValueError(
-        f"Input X contains {kind}: {place}{after}. Impute it: make_pipeline(SimpleImputer(), "
-        "model).fit(ds, ds.target) if the rows fit into memory; else as rows are read, "
-        "make_pipeline(sn.preprocessing.Streamed(SimpleImputer()), model). torch.nan_to_num would "
-        "write zeros. Or drop these rows, as fit does with on_bad_rows='skip'." + made
+        f"Input X contains {kind}: {place}{after}. {_FILL if known else _IMPUTE} Or drop these "
+        f"rows, as fit does with on_bad_rows='skip'.{made}"
     )
 
 

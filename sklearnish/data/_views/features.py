@@ -12,6 +12,7 @@ from sklearnish.data._shown import shown
 from sklearnish.data._views.columns import column_names, kind_of, listed_names
 from sklearnish.data._views.labels import values_of
 from sklearnish.data._views.mapped import mapped
+from sklearnish.data._views.series import windows_of
 from sklearnish.data._views.view import Values, View
 
 
@@ -161,6 +162,71 @@ class FeatureView(View):
         array([60., 60.])
         """
         return mapped(self, FrameFunction(function, frame))
+
+    def windows(
+        self,
+        length: int,
+        horizon: int | Sequence[int] = 1,
+        stride: int = 1,
+        *,
+        groups: str | None = None,
+    ) -> Self:
+        """Make windows over a series: row ``i`` is `length` neighbouring rows, from ``i * stride``.
+
+        Nothing is copied; rows are read when windows are. The features of a window have the shape
+        ``(length, n_features)``; its target lies `horizon` rows after its last row. Values of the
+        target up to there are features only if its column is among the features, too.
+
+        Parameters
+        ----------
+        length : int
+            Rows of a window.
+        horizon : int or sequence of int, default=1
+            How many rows after the last row of a window its target lies: 1 is the next row, 0 the
+            last row itself. ``range(1, 25)`` gives the next 24 values, of shape
+            ``(n_windows, 24)``. Without a target it is ignored, and there are windows up to the
+            last row, as for predicting what is not known yet: ``ds.without_target().windows(24)``.
+        stride : int, default=1
+            Rows from one window to the next.
+        groups : str, default=None
+            A column that says to which series a row belongs. No window spans two; the rows of one
+            must be next to each other, and series that are too short have no window. It is no
+            feature of the windows.
+
+        Returns
+        -------
+        Dataset
+            A view whose rows are windows. Weights are those of the rows of the target, on
+            average. ``windows.column(name)`` gives other columns in the last row of each window,
+            and :attr:`gap` what :class:`~sklearn.model_selection.TimeSeriesSplit` needs.
+
+        Raises
+        ------
+        ValueError
+            If rows were picked or put into another order before, functions of tensors were
+            applied, features are no numbers, the rows of a group lie in several places, a
+            parameter is out of range, or the series is too short for a window.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import sklearnish as sn
+        >>> load = np.arange(8.0)
+        >>> ds = sn.as_dataset(load[:, None], y=load).windows(3)
+        >>> ds.shape, ds.target
+        ((5, 3, 1), array([3., 4., 5., 6., 7.]))
+        >>> ds[0][0].flatten()
+        tensor([0., 1., 2.])
+        """
+        return windows_of(self, length, horizon, stride, groups)
+
+    @property
+    def gap(self) -> int:
+        """Windows to leave out between training and test windows, so that they share no row.
+
+        What ``TimeSeriesSplit(gap=ds.gap)`` takes; 0 where rows are no windows.
+        """
+        return getattr(self.source, "gap", 0)
 
     def map(self, function: Callable[..., Any]) -> Self:
         """Apply a function to the features of each row, whenever rows are read.

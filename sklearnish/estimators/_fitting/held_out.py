@@ -12,6 +12,7 @@ from sklearnish.data import (
     Batch,
     Dataset,
     check_rows_alone,
+    last_windows,
     narrow,
     read_finite,
     to_device,
@@ -54,6 +55,27 @@ def check_validation(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: 
             UserWarning,
             stacklevel=4,
         )
+
+
+def rows_held_out(estimator: Any, data: Dataset) -> tuple[IntArray, IntArray]:
+    """Split positions into training and held-out ones; of windows over a series, the last ones.
+
+    Raises
+    ------
+    ValueError
+        If no window is left that shares no row with those held out.
+    """
+    fraction = estimator.validation_fraction
+    if not data.gap:
+        return hold_out(len(data), fraction, estimator._strata(targets(data)), estimator._seed)
+    n = min(max(1, round(fraction * len(data))), len(data) - 1)
+    rows, rest = last_windows(data, n)
+    if not len(rows):
+        raise ValueError(
+            f"early_stopping holds out the last {n} of {len(data)} windows, and all others share "
+            "rows with them. Pass X_val and y_val, or a smaller validation_fraction."
+        )
+    return rows, rest
 
 
 def hold_out(

@@ -107,3 +107,20 @@ def test_held_out_rows_are_stratified():
     assert sorted([*train, *held]) == list(range(300))
     assert np.bincount(y[held]).tolist() == [40, 18, 2]
     assert len(hold_out(3, 0.1, np.arange(3), seed=0)[1]) == 1
+
+
+def test_windows_that_are_held_out_share_no_row_with_those_that_train():
+    X, seen = np.random.default_rng(0).normal(size=(300, 2)), []
+    ds = as_dataset(X, y=X[:, 0]).windows(20, horizon=3)
+    reg = TorchRegressor(
+        max_epochs=1,
+        early_stopping=True,
+        sampler=lambda view: seen.append(view.rows) or np.arange(len(view)),
+        random_state=0,
+    )
+    shuffled = np.random.default_rng(0).permutation(len(ds))
+    reg.fit(ds[shuffled])
+    n_held = round(0.1 * len(ds))
+    assert sorted(seen[0]) == list(range(len(ds) - n_held - ds.gap))
+    with pytest.raises(ValueError, match=r"all others share rows with them\. Pass X_val"):
+        reg.fit(ds[:24])
