@@ -10,6 +10,7 @@ from sklearnish.data import (
     DataWorkerError,
     as_dataset,
     per_batch,
+    scan_arrow,
     scan_csv,
     scan_delta,
     scan_hdf5,
@@ -18,6 +19,7 @@ from sklearnish.data import (
     scan_npy,
     scan_parquet,
     scan_shards,
+    scan_sql,
     scan_zarr,
 )
 from sklearnish.estimators import (
@@ -58,6 +60,7 @@ __all__ = [
     "predict_to",
     "preprocessing",
     "save",
+    "scan_arrow",
     "scan_csv",
     "scan_delta",
     "scan_hdf5",
@@ -66,6 +69,7 @@ __all__ = [
     "scan_npy",
     "scan_parquet",
     "scan_shards",
+    "scan_sql",
     "scan_zarr",
     "show_versions",
 ]

@@ -23,6 +23,7 @@ PAGES_WITH_CODE = [
     ("docs/index.md", ""),
     ("docs/tables.md", ""),
     ("docs/images.md", ""),
+    ("docs/sources.md", ""),
     ("docs/columns.md", ""),
     ("docs/pictures.md", ""),
     ("docs/callbacks.md", ""),

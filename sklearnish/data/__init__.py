@@ -29,6 +29,7 @@ from sklearnish.data._scan.files import scan_csv, scan_npy, scan_parquet
 from sklearnish.data._scan.images import scan_images
 from sklearnish.data._scan.lakes import scan_delta, scan_iceberg
 from sklearnish.data._scan.shards import scan_shards
+from sklearnish.data._scan.streams import scan_arrow, scan_sql
 from sklearnish.data._shown import shown
 from sklearnish.data._source import IntArray, Source
 from sklearnish.data._sources.arrays import detached, mixed_as_objects
@@ -116,6 +117,7 @@ __all__ = [
     "restored_generators",
     "rounded_columns",
     "row_hashes",
+    "scan_arrow",
     "scan_csv",
     "scan_delta",
     "scan_hdf5",
@@ -124,6 +126,7 @@ __all__ = [
     "scan_npy",
     "scan_parquet",
     "scan_shards",
+    "scan_sql",
     "scan_zarr",
     "seed_generators",
     "shown",

@@ -146,7 +146,7 @@ def to_coded(column: Any) -> Any:
 def plain(dtype: Any) -> Any:
     """Return the type that a cache stores: no dictionaries, no nulls alone, no text as views."""
     t = pa.types
-    if t.is_dictionary(dtype):
+    if t.is_dictionary(dtype) or t.is_run_end_encoded(dtype):
         return plain(dtype.value_type)
     if t.is_string_view(dtype) or t.is_binary_view(dtype):
         return pa.string() if t.is_string_view(dtype) else pa.binary()
@@ -188,7 +188,10 @@ def cast(column: Any, dtype: Any) -> Any:
     if column.type == dtype:
         return column
     if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(dtype):
-        column = column.cast(column.type.value_type)
+        values = plain(column.type.value_type)  # from one of views Arrow casts to no view
+        column = column.cast(pa.dictionary(column.type.index_type, values)).cast(values)
+    if pa.types.is_run_end_encoded(column.type):
+        column = cast(pc.run_end_decode(column), dtype)
     return column.cast(dtype)
 
 

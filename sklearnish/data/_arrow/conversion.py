@@ -51,28 +51,39 @@ class Conversion:
         What is made of which files, as JSON can hold it.
     manifests : sequence of Manifest
         The files that it is made of, as they are now.
+    version : str, default=""
+        What else may change, and make it another file of the same name.
     """
 
     def __init__(
-        self, folder: Path, label: str, request: list[Any], manifests: Sequence[Manifest]
+        self,
+        folder: Path,
+        label: str,
+        request: list[Any],
+        manifests: Sequence[Manifest],
+        version: str = "",
     ) -> None:
-        stamps = [manifest.stamp(i) for i, manifest in enumerate(manifests)]
+        stamps: list[Any] = [manifest.stamp(i) for i, manifest in enumerate(manifests)]
         label = re.sub(r"[^\w.-]", "_", label)[:40]
         self._folder = folder
         self._stem = f"{label}-{_digest([_FORMAT, request])}"
-        self.path = folder / f"{self._stem}-{_digest(stamps)}.arrow"
+        self.path = (
+            folder / f"{self._stem}-{_digest([*stamps, version] if version else stamps)}.arrow"
+        )
 
-    def open_or_make(self, open_: Callable[[Path], Opened], make: Callable[[Path], None]) -> Opened:
+    def open_or_make(
+        self, open_: Callable[[Path], Opened], make: Callable[[Path], None], *, again: bool = False
+    ) -> Opened:
         """Return what ``open_(path)`` gives, made before by ``make(path)`` if need be.
 
-        What is damaged, a ValueError of ``open_``, is made again. Of several processes one makes
-        the file and the others wait.
+        What is damaged, a ValueError of ``open_``, is made again, and so is all if it is wanted
+        ``again``. Of several processes one makes the file and the others wait.
         """
         with suppress(ValueError):
-            if self.path.exists():
+            if self.path.exists() and not again:
                 return open_(self.path)
         with _cache_lock(self._folder / self._stem):
-            if self.path.exists():  # made meanwhile, or damaged
+            if self.path.exists() and not again:  # made meanwhile, or damaged
                 try:
                     return open_(self.path)
                 except ValueError as error:
@@ -95,22 +106,34 @@ class Conversion:
 
 @contextmanager
 def _cache_lock(path: Path) -> Iterator[None]:
-    """Keep other processes from making the same file of a cache folder, which is made.
-
-    The user's own cache folder is private: it has copies of files that may be so.
-    """
-    own = "SKLEARNISH_CACHE" not in os.environ
+    """Keep other processes from making the same file of a cache folder, which is made."""
     with ExitStack() as stack:
-        try:
-            path.parent.mkdir(mode=0o700 if own else 0o777, parents=True, exist_ok=True)
+        with _told_what_to_set(path.parent):
+            make_cache_folder(path.parent)
             stack.enter_context(one_maker(path))
-        except OSError as error:
-            raise OSError(
-                error.errno or errno.EACCES,
-                f"The cache folder {path.parent} cannot be written to ({error}). Set the "
-                "environment variable SKLEARNISH_CACHE to a folder that can.",
-            ) from error
         yield
+
+
+def make_cache_folder(folder: Path) -> None:
+    """Make a cache folder; the user's own is private: it has copies of files that may be so."""
+    own = "SKLEARNISH_CACHE" not in os.environ
+    with _told_what_to_set(folder):
+        folder.mkdir(mode=0o700 if own else 0o777, parents=True, exist_ok=True)
+
+
+@contextmanager
+def _told_what_to_set(folder: Path) -> Iterator[None]:
+    """Say what to do about a cache folder in which nothing can be made."""
+    try:
+        yield
+    except OSError as error:
+        if "SKLEARNISH_CACHE" in str(error):
+            raise
+        raise OSError(
+            error.errno or errno.EACCES,
+            f"The cache folder {folder} cannot be written to ({error}). Set the "
+            "environment variable SKLEARNISH_CACHE to a folder that can.",
+        ) from error
 
 
 def _digest(thing: Any) -> str:

@@ -1,6 +1,8 @@
 """Streams of record batches, copied once into the cache folder and found there by a key."""
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.conversion import Conversion, cache_folder
-from sklearnish.data._arrow.table_file import CacheSource, write_cache
+from sklearnish.data._arrow.conversion import Conversion, cache_folder, make_cache_folder
+from sklearnish.data._arrow.table_file import CacheSource, TemporaryCopy, write_cache
+from sklearnish.data._source import Source
 from sklearnish.data._system.bar import with_own_lock
+
+Stream = tuple[Any, Iterable[Any]]
+"""An Arrow schema, and record batches or tables of it."""
 
 
 class StreamCopy(CacheSource):
@@ -29,9 +35,15 @@ class StreamCopy(CacheSource):
     copy_of : sequence of str, default=()
         Files that the rows come from: who may not read one of them may not read the copy, and
         nobody else may if it is not known which.
+    version : str, default=""
+        What tells these rows from others of the same key, of which there is one copy at a time.
+    refresh : bool, default=False
+        Whether to make the copy again.
 
     Raises
     ------
+    ValueError
+        There are no rows, or two columns of one name.
     OSError
         There is too little room on the disk.
     """
@@ -41,45 +53,103 @@ class StreamCopy(CacheSource):
         name: str,
         label: str,
         key: list[Any],
-        open_stream: Callable[[], tuple[Any, Iterable[Any]]],
+        open_stream: Callable[[], Stream],
         copy_of: Sequence[str] = (),
+        *,
+        version: str = "",
+        refresh: bool = False,
     ) -> None:
         super_init = super().__init__
 
         def make(path: Path) -> None:
-            _write(path, name, open_stream, copy_of)
+            _copy(name, open_stream, lambda *what: write_cache(path, *what, copy_of=copy_of))
 
-        plan = Conversion(cache_folder(), label=label, request=key, manifests=())
-        plan.open_or_make(lambda path: super_init(path, name), make)
+        plan = Conversion(cache_folder(), label, key, manifests=(), version=version)
+        plan.open_or_make(lambda path: super_init(path, name), make, again=refresh)
 
     def identity(self) -> tuple[type, dict[str, Any]]:
         """Return the name of the copy, which the key made: it may be deleted and made again."""
         return type(self), {"copy": Path(self.path).name}
 
 
+class NamedCopy(StreamCopy):
+    """Rows that a user gave a name: made again, the copy may have others."""
+
+    def identity(self) -> tuple[type, dict[str, Any]]:
+        """Return what tells this copy from one that was made before or later."""
+        return Source.identity(self)
+
+
+def temporary_copy(name: str, label: str, open_stream: Callable[[], Stream]) -> TemporaryCopy:
+    """Copy a stream that nothing tells from others to a file that goes with the process."""
+    return TemporaryCopy(name, label, lambda write: _copy(name, open_stream, write))
+
+
+class Spill:
+    """Tables on disk, to be read once more; the file has no name and is gone when it is closed."""
+
+    def __init__(self, opened: ExitStack) -> None:
+        make_cache_folder(cache_folder())
+        file = tempfile.TemporaryFile(dir=cache_folder())  # noqa: SIM115 - `opened` closes it
+        self._file = opened.enter_context(file)
+
+    def add(self, table: Any) -> None:
+        """Write a table, whatever its types are."""
+        with pa.ipc.new_stream(self._file, table.schema) as writer:
+            writer.write(table)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the tables."""
+        end = self._file.tell()
+        self._file.seek(0)
+        while self._file.tell() < end:
+            with pa.ipc.open_stream(self._file) as reader:
+                yield reader.read_all()
+
+
+def twice(open_stream: Callable[[], Stream], opened: ExitStack) -> Callable[[], Stream]:
+    """Make a stream that comes once one that can be asked for again, where lists need it.
+
+    Whether they are of one length is known at their end.
+    """
+    kept: list[tuple[Any, Spill]] = []
+
+    def again() -> Stream:
+        if not kept:
+            schema, batches = open_stream()
+            if all(arrow.list_width(field.type) is None for field in schema):
+                return schema, batches
+            kept.append((schema, Spill(opened)))
+            for batch in batches:
+                kept[0][1].add(batch)
+        return kept[0]
+
+    return again
+
+
 class _OtherLengthError(ValueError):
     """Lists that were of one length at the beginning are not."""
 
 
-def _write(
-    path: Path,
-    name: str,
-    open_stream: Callable[[], tuple[Any, Iterable[Any]]],
-    copy_of: Sequence[str],
+def _copy(
+    name: str, open_stream: Callable[[], Stream], write: Callable[[Iterable[Any], Any], None]
 ) -> None:
     """Write all rows; lists of one length become features, unless a later one is longer."""
-    for of_one_length in (True, False):
+    ragged: set[str] = set()
+    while True:
         schema, batches = open_stream()
         arrow.check_names(schema.names, name)
         types = {field.name: field.type for field in schema}
-        pieces = _shown(batches, name)
+        pieces = shown(batches, f"copying {name}")
         first = next(pieces, None)
-        if first is not None and of_one_length:
-            types = {n: _list_type(first.column(n), dtype) for n, dtype in types.items()}
+        if first is None:
+            raise ValueError(f"{name} has 0 rows; at least one is needed.")
+        for column in types.keys() - ragged:
+            types[column] = _list_type(first.column(column), types[column])
         try:
-            return write_cache(path, _checked(first, pieces, types), types, copy_of=copy_of)
-        except _OtherLengthError:
-            continue
+            return write(_checked(first, pieces, types, name), types)
+        except _OtherLengthError as error:
+            ragged.add(str(error))
 
 
 def _list_type(column: Any, dtype: Any) -> Any:
@@ -91,27 +161,31 @@ def _list_type(column: Any, dtype: Any) -> Any:
     return pa.list_(dtype.value_type, lengths["max"]) if one else dtype
 
 
-def _checked(first: Any, pieces: Iterator[Any], types: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the pieces; raise for a list of another length than the first."""
+def _checked(
+    first: Any, pieces: Iterator[Any], types: Mapping[str, Any], name: str
+) -> Iterator[Any]:
+    """Yield the pieces; raise for a list of another length than the first, and for nonsense."""
     lists = {n: t.list_size for n, t in types.items() if pa.types.is_fixed_size_list(t)}
     while first is not None:
-        for name, length in lists.items():
-            column = first.column(name)
+        try:
+            first.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{name} gives values that are not valid Arrow: {error}") from error
+        for listed, length in lists.items():
+            column = first.column(listed)
             if pa.types.is_fixed_size_list(column.type):
                 continue
             if not pc.all(pc.equal(pc.list_value_length(column), length), min_count=0).as_py():
-                raise _OtherLengthError(name)
+                raise _OtherLengthError(listed)
         yield first
         first = next(pieces, None)
 
 
-def _shown(batches: Iterable[Any], name: str) -> Iterator[Any]:
+def shown(batches: Iterable[Any], text: str) -> Iterator[Any]:
     """Yield the batches that have rows, under a progress bar if it takes long."""
     from tqdm import tqdm
 
-    bar = with_own_lock(tqdm)(
-        unit=" rows", unit_scale=True, desc=f"copying {name}", delay=2, disable=None
-    )
+    bar = with_own_lock(tqdm)(unit=" rows", unit_scale=True, desc=text, delay=2, disable=None)
     with bar:
         for batch in batches:
             if batch.num_rows:

@@ -15,9 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.conversion import Conversion, cache_folder
+from sklearnish.data._arrow.conversion import Conversion, cache_folder, make_cache_folder
 from sklearnish.data._errors import DatasetChangedError, explained, raise_system_error
-from sklearnish.data._files.atomic import atomic_path, check_free_space, shared_permissions
+from sklearnish.data._files.atomic import (
+    OwnedFile,
+    atomic_path,
+    check_free_space,
+    shared_permissions,
+)
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.handles import HandlePool
 from sklearnish.data._source import Column, IntArray, Source
@@ -64,10 +69,17 @@ def write_cache(
     OSError
         The disk is full.
     """
-    schema = pa.schema([(name, arrow.plain(dtype)) for name, dtype in types.items()])
     with atomic_path(path, follow=False) as temporary:
         temporary.chmod(shared_permissions(copy_of))  # before anything is in it
-        _write(temporary, equal_batches(ahead(batches), schema, batch_rows), schema)
+        _write_table(temporary, batches, types, batch_rows)
+
+
+def _write_table(
+    path: Path, batches: Iterable[Any], types: Mapping[str, Any], batch_rows: int | None
+) -> None:
+    """Write rows, the next of which are made meanwhile, into a file that is there."""
+    schema = pa.schema([(name, arrow.plain(dtype)) for name, dtype in types.items()])
+    _write(path, equal_batches(ahead(batches), schema, batch_rows), schema)
 
 
 def _write(path: Path, batches: Iterable[Any], schema: Any) -> None:
@@ -172,7 +184,7 @@ class CacheSource(arrow.ArrowSource):
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Read some columns of ascending rows; whole stretches are not copied."""
-        self._manifests[0].check()
+        self._check_copy()
         pieces = []
         names = list(dict.fromkeys(columns))
         with self._handles.borrow(self.path) as reader:
@@ -185,14 +197,14 @@ class CacheSource(arrow.ArrowSource):
 
     def iter_batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Yield record batches of all rows in order."""
-        self._manifests[0].check()
+        self._check_copy()
         with self._handles.borrow(self.path) as reader:
             for block in range(reader.num_record_batches):
                 yield self._batch(reader, block, list(columns))
 
     def _batch(self, reader: Any, block: int, names: list[str]) -> Any:
         """Read columns of a block; what it says of its own buffers is not believed."""
-        with _errors_name(self.path, self._manifests[0].check):
+        with _errors_name(self.path, self._check_copy):
             batch = reader.get_batch(block).select(names)
             batch.validate(full=any(arrow.width(self._types[name]) is None for name in names))
             if batch.num_rows != self.blocks[block + 1] - self.blocks[block]:
@@ -212,9 +224,78 @@ class CacheSource(arrow.ArrowSource):
 
     def check_unchanged(self) -> None:
         """Raise DatasetChangedError if the file, or one that it was made from, changed."""
-        self._manifests[0].check()
+        self._check_copy()
         if self._origin:
             self._origin.check_unchanged()
+
+    def _check_copy(self) -> None:
+        """Raise DatasetChangedError if the file is no longer the same."""
+        self._manifests[0].check()
+
+
+class TemporaryCopy(CacheSource):
+    """Rows in a file of the cache folder that goes with the last Dataset of them.
+
+    It goes with the process that made it at the latest; until then, others may read it, too.
+
+    Parameters
+    ----------
+    name : str
+        What errors call the table.
+    label : str
+        A readable beginning of the file's name.
+    make : callable
+        Is given ``write(batches, types)``, and calls it.
+    batch_rows : int, default=None
+        Rows of a block; None for about 256 KiB.
+    origin : TemporaryCopy, default=None
+        What the rows are copied from.
+    """
+
+    by_numbers = True
+    _found_again = (*CacheSource._found_again, "_file", "_in_blocks")
+
+    def __init__(
+        self,
+        name: str,
+        label: str,
+        make: Callable[[Callable[[Iterable[Any], Mapping[str, Any]], None]], None],
+        batch_rows: int | None = None,
+        origin: "TemporaryCopy | None" = None,
+    ) -> None:
+        def write(path: Path) -> None:
+            path.chmod(0o600)  # who may see the rows is not known
+            make(lambda batches, types: _write_table(path, batches, types, batch_rows))
+
+        folder = cache_folder()
+        make_cache_folder(folder)
+        file = OwnedFile(folder / label, write)
+        super().__init__(file.path, name, origin)
+
+    def _start(self) -> None:
+        """Keep the file while this is in use, if it belongs to this process."""
+        super()._start()
+        self._file = OwnedFile.at(self.path)
+        self._in_blocks: dict[Any, TemporaryCopy] = {}
+
+    def in_blocks(self, names: Sequence[str], batch_rows: int | None) -> "TemporaryCopy":
+        """Copy columns into other blocks, once; the copy goes with this one."""
+        key = (*names, batch_rows)
+        if key not in self._in_blocks:
+            batches, types = self.iter_batches(names), self.arrow_types(names)
+            self._in_blocks[key] = TemporaryCopy(
+                self.name, "blocks", lambda write: write(batches, types), batch_rows, origin=self
+            )
+        return self._in_blocks[key]
+
+    def _check_copy(self) -> None:
+        """Raise DatasetChangedError if the file is gone."""
+        if not Path(self.path).exists():
+            raise DatasetChangedError(
+                f"The copy of {self.name} is gone: without name=, it is deleted at the end of the "
+                "process that scanned it. Scan again, with a name to keep the copy."
+            )
+        super()._check_copy()
 
 
 def _open(path: str) -> Any:
@@ -268,6 +349,8 @@ def rechunk(source: Any, names: Sequence[str], batch_rows: int | None = None) ->
     DatasetChangedError
         The files of ``source`` are not the ones that were scanned.
     """
+    if isinstance(source, TemporaryCopy):
+        return source.in_blocks(names, batch_rows)
     manifests = source.manifests()
     paths = [manifest.path for manifest in manifests]
     types = source.arrow_types(names)

@@ -9,11 +9,12 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 from sklearnish.data._system.locks import create, lock, unlock
 from sklearnish.data._system.machine import told
@@ -125,6 +126,44 @@ def _remove(part: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
     else:
         part.unlink(missing_ok=True)
+
+
+class OwnedFile:
+    """A temporary file that lives as long as this object, and no longer than its process.
+
+    Parameters
+    ----------
+    path : Path
+        It lies in the folder of this path, under a longer name.
+    write : callable
+        Is given where it is, and writes what it holds.
+    """
+
+    _all: ClassVar["weakref.WeakValueDictionary[str, OwnedFile]"] = weakref.WeakValueDictionary()
+
+    def __init__(self, path: Path, write: Callable[[Path], None]) -> None:
+        remove_leftovers(path.parent)
+        self.path, held = _locked(path, folder=False)
+        self._remove = weakref.finalize(self, _let_go, self.path, held, os.getpid())
+        try:
+            with _named_in_errors(self.path):
+                write(self.path)
+        except BaseException:
+            self._remove()
+            raise
+        self._all[str(self.path)] = self
+
+    @classmethod
+    def at(cls, path: str) -> "OwnedFile | None":
+        """Return the owner of a file, if that is an object of this process."""
+        return cls._all.get(path)
+
+
+def _let_go(part: Path, held: int | None, owner: int) -> None:
+    """Remove a file, unless this process was forked from the one that has it."""
+    if os.getpid() == owner:
+        _remove(part)
+        unlock(held)
 
 
 def reserve(file: IO[bytes]) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from sklearnish.data._arrow.conversion import _cache_lock, cache_folder
+from sklearnish.data._arrow.conversion import Conversion, _cache_lock, cache_folder
 
 
 def test_the_cache_folder_can_be_chosen(tmp_path, monkeypatch):
@@ -35,3 +35,18 @@ def test_a_cache_folder_that_cannot_be_written_names_its_variable(tmp_path):
         _cache_lock(tmp_path / "file" / "folder" / "x"),
     ):
         pass
+
+
+def test_a_file_is_made_once_for_each_version_and_when_it_is_wanted_again(tmp_path):
+    made = []
+
+    def make(path):
+        made.append(path)
+        path.write_text(str(len(made)))
+
+    def get(version, **options):
+        plan = Conversion(tmp_path, "a", ["x"], [], version)
+        return plan.open_or_make(lambda path: path.read_text(), make, **options)
+
+    assert [get("1"), get("1"), get("2"), get("2", again=True), get("1")] == list("11234")
+    assert len(list(tmp_path.iterdir())) == 1  # one version at a time

@@ -1,4 +1,6 @@
 import errno
+import gc
+import multiprocessing
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sklearnish.data._files.atomic import (
+    OwnedFile,
     atomic_folder,
     atomic_path,
     check_free_space,
@@ -206,3 +209,37 @@ def test_a_copy_is_as_private_as_its_sources_and_the_umask(tmp_path):
         assert shared_permissions([tmp_path / "open"]) == 0o600
     finally:
         os.umask(umask)
+
+
+def test_a_file_with_an_owner_goes_with_it(tmp_path):
+    owned = OwnedFile(tmp_path / "rows", lambda path: path.write_text("x"))
+    assert owned.path.read_text() == "x"
+    assert OwnedFile.at(str(owned.path)) is owned
+    remove_leftovers(tmp_path)  # as another writer does: it is no leftover
+    assert owned.path.exists()
+    path = owned.path
+    del owned
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+    assert OwnedFile.at(str(path)) is None
+
+
+def test_a_file_with_an_owner_that_is_not_written_whole_is_removed(tmp_path):
+    def write_half(path):
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match=r"rows.*could not be written"):
+        OwnedFile(tmp_path / "rows", write_half)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_outlives_the_copy_of_its_owner_in_a_forked_process(tmp_path):
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork")
+    owned = OwnedFile(tmp_path / "rows", Path.touch)
+    child = multiprocessing.get_context("fork").Process(target=owned._remove)
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    assert owned.path.exists()

@@ -1,0 +1,1 @@
+"""Rows that a database answers to a query."""
