@@ -9,7 +9,7 @@ from typing import Any
 
 from sklearnish.data._as_dataset import view_of
 from sklearnish.data._dataset import Dataset
-from sklearnish.data._files.paths import path_text
+from sklearnish.data._files.paths import is_url, needs_filesystem, path_text
 from sklearnish.data._scan.given import Path, Paths, check_given
 from sklearnish.data._sources.images.source import (
     images_from_paths,
@@ -21,7 +21,12 @@ Size = int | Sequence[int] | None
 
 
 def scan_images(
-    paths: Paths, *, labels: Any = None, size: Size = None, root: Path | None = None
+    paths: Paths,
+    *,
+    labels: Any = None,
+    size: Size = None,
+    root: Path | None = None,
+    filesystem: Any = None,
 ) -> Dataset:
     """Scan images as a Dataset; they are decoded when they are read.
 
@@ -44,6 +49,9 @@ def scan_images(
         For a tar, the folder in it to read: ``scan_images("pets.tar", root="train")``. For a list,
         the folder that its paths are relative to and must not lead out of; use it for lists that
         you did not write.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, default=None
+        Where a tar is, such as ``fsspec.filesystem("s3")``; None for the local disk. It is copied
+        once into the cache folder, which needs room for it.
 
     Returns
     -------
@@ -56,9 +64,10 @@ def scan_images(
     FileNotFoundError
         If there is no such folder or file, or none was given.
     ValueError
-        If there are no images, a folder holds images of another format (GIF, TIFF, HEIC and
-        others), the class folders are named like the parts of a split, sizes differ and `size` is
-        None, a path leads out of `root`, an image has more pixels than the environment variable
+        If `paths` is a URL and there is no `filesystem`, or what is there is no tar, there are no
+        images, a folder holds images of another format (GIF, TIFF, HEIC and others), the class
+        folders are named like the parts of a split, sizes differ and `size` is None, a path leads
+        out of `root`, an image has more pixels than the environment variable
         ``SKLEARNISH_MAX_PIXELS`` allows (89,478,485 by default), a tar more members than
         ``SKLEARNISH_MAX_MEMBERS`` (20 million), or an image cannot be decoded; the message names
         it.
@@ -95,8 +104,17 @@ def scan_images(
     ((2, 3, 6, 8), array(['cat', 'dog'], dtype='<U3'))
     """
     check_given(paths)
+    if filesystem is not None:
+        if not isinstance(paths, str | PathLike):
+            raise ValueError(
+                "With filesystem=, scan_images reads one tar: of a list, each image would be "
+                "waited for. Pack them: tar -cf images.tar folder."
+            )
+        return view_of(images_in_tar(paths, size, labels, root, filesystem))
     if not isinstance(paths, str | PathLike):
         return view_of(images_from_paths(paths, labels, size, root))
+    if is_url(path_text(paths)):
+        raise ValueError(needs_filesystem(path_text(paths)))
     path = pathlib.Path(path_text(paths)).expanduser()
     if not path.exists():
         raise FileNotFoundError(_no_pictures(paths))

@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from sklearnish.data._decode import require_pillow
-from sklearnish.data._files.paths import path_text
+from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.found import found
+from sklearnish.data._files.paths import path_text, without_credentials
 from sklearnish.data._same_size import RESIZE, TRIED, SameSize, Sides, sides_of
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.images.labels import Coded, Labels, given, labelled
@@ -98,6 +100,11 @@ class ImageSource(Source):
         """Name the file, or the member of the tar."""
         return self._store.label(row)
 
+    def identity(self) -> tuple[type, dict[str, Any]]:
+        """Return what tells these images from others."""
+        kind, state = super().identity()
+        return kind, state | {"_store": self._store.identity()}
+
     def check_unchanged(self) -> None:
         """Raise DatasetChangedError if files changed since they were scanned, or were added.
 
@@ -131,19 +138,36 @@ def _part_of_tar(name: str, part: str) -> str:
 
 
 def images_in_tar(
-    path: Path_, size: Sides = None, labels: Any = None, root: Path_ | None = None
+    path: Path_,
+    size: Sides = None,
+    labels: Any = None,
+    root: Path_ | None = None,
+    filesystem: Any = None,
 ) -> ImageSource:
     """Read the members of an uncompressed tar, or of a folder in it, likewise."""
     if path_text(path).lower().endswith(SUFFIXES):
         raise ValueError(f"{path} is one image. scan_images takes a list of them: [path].")
     left = LeftOut()
     inside = "" if root is None else PurePosixPath(path_text(root)).as_posix()
-    store = Tar(Path(path).expanduser().absolute(), "" if inside == "." else inside, left)
+    store = Tar(_tar_at(path, filesystem), "" if inside == "." else inside, left)
     known, _ = labelled(store, store.found, left, labels, _part_of_tar)
     store.found = set()
     source = ImageSource(store, known, size)
-    left.warn(str(path), stacklevel=3)
+    left.warn(without_credentials(str(path)), stacklevel=3)
     return source
+
+
+def _tar_at(path: Path_, filesystem: Any) -> Manifest:
+    """Look at a tar, on the disk or in a store."""
+    if filesystem is None:
+        return Manifest.of(Path(path).expanduser().absolute())
+    manifests, listing = found(path, (".tar",), filesystem)
+    if listing.places:
+        raise ValueError(
+            f"{listing.places[0]} is no tar. With filesystem=, scan_images reads one tar: of a "
+            "folder, each image would be waited for. Pack it: tar -cf images.tar folder."
+        )
+    return manifests[0]
 
 
 def images_from_paths(

@@ -69,6 +69,10 @@ class Store(ABC):
         """Spell a path from where the whole begins, not only the part that is read."""
         return name
 
+    def identity(self) -> Any:
+        """Return what tells these images from others."""
+        return self
+
     def label(self, row: int) -> str:
         """Name an image for errors."""
         return self.place(self.names[row])

@@ -5,7 +5,9 @@ import tarfile
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from sklearnish.data._arrow.copied import errors_of, local_copy
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.tar import check_regular, members
 from sklearnish.data._source import IntArray
@@ -18,8 +20,8 @@ class Tar(Store):
 
     Parameters
     ----------
-    path : Path
-        The tar.
+    manifest : Manifest
+        The tar; of a store it is copied once into the cache folder.
     root : str
         Folder in it that is read; "" for all.
     left : LeftOut
@@ -31,13 +33,14 @@ class Tar(Store):
         The folders that are members themselves, as paths relative to the root.
     """
 
-    def __init__(self, path: Path, root: str, left: LeftOut) -> None:
-        self.name = str(path)
-        self._manifest = Manifest.of(path)
+    def __init__(self, manifest: Manifest, root: str, left: LeftOut) -> None:
+        self.name = manifest.path
+        self._scanned, self._manifest = manifest, local_copy(manifest)
         self._start = f"{root}/" if root else ""
         self._offsets, self._sizes = array("q"), array("q")
         self.found: set[str] = set()
-        self.names = Names(self._index(path, left))
+        with errors_of(manifest, self._manifest):
+            self.names = Names(self._index(Path(self._manifest.path), left))
 
     def _index(self, path: Path, left: LeftOut) -> Iterator[bytes]:
         """Note where each image lies; yield their names."""
@@ -89,5 +92,10 @@ class Tar(Store):
             raise
 
     def check_unchanged(self) -> None:
-        """Compare the tar with what was scanned."""
+        """Compare the tar, and its copy if there is one, with what was scanned."""
+        self._scanned.check()
         self._manifest.check()
+
+    def identity(self) -> Any:
+        """Return what tells these images from others: not where the copy of a tar is."""
+        return {name: value for name, value in vars(self).items() if name != "_manifest"}

@@ -1,11 +1,16 @@
 import io
 import os
+import pickle
 import tarfile
 
+import fsspec
 import numpy as np
 import pytest
 
+from sklearnish.data._errors import DatasetChangedError
+from sklearnish.data._fingerprint import fingerprint
 from sklearnish.data._sources.images.source import images_in_folder, images_in_tar
+from tests.data.object_server import serving
 from tests.data.pictures import classes, encoded, pack, put, smooth
 
 
@@ -137,3 +142,33 @@ def test_a_damaged_tar_does_not_lose_its_tail_silently(folder, tmp_path, damage)
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"a\.tar is truncated or damaged at byte"):
         images_in_tar(path, size=8)
+
+
+def test_a_tar_in_a_store_is_read_from_a_copy(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(tmp_path / "cache"))
+    path = pack(tmp_path / "a.tar", folder)
+    (tmp_path / "bad.tar").write_bytes(path.read_bytes()[:3000])
+    http = fsspec.filesystem("http", skip_instance_cache=True)
+    rows, local = np.arange(6), images_in_tar(path, size=8)
+    with serving(tmp_path) as server:
+        url = server.url("a.tar")
+        source = images_in_tar(url, size=8, filesystem=http)
+        server.asked.clear()
+        for read in (source, pickle.loads(pickle.dumps(source))):
+            assert (read.read(rows, ["X"])["X"] == local.read(rows, ["X"])["X"]).all()
+        assert server.asked == []
+        assert source.labels("y").tolist() == local.labels("y").tolist()
+        assert source.row_name(0) == local.row_name(0).replace(str(path), url)
+        before = fingerprint(source.identity())
+        for copy in (tmp_path / "cache").iterdir():
+            copy.unlink()
+        again = images_in_tar(url, size=8, filesystem=http)
+        assert fingerprint(again.identity()) == before
+        with pytest.raises(ValueError, match=r"^http://.*bad\.tar is truncated"):
+            images_in_tar(server.url("bad.tar"), size=8, filesystem=http)
+        with pytest.raises(ValueError, match=r"is no tar. With filesystem=, .* reads one tar"):
+            images_in_tar(server.url(), size=8, filesystem=http)
+        again.check_unchanged()
+        pack(path, folder, arcname="other")
+        with pytest.raises(DatasetChangedError, match=r"http://.*a\.tar changed since"):
+            again.check_unchanged()
