@@ -10,7 +10,9 @@ from sklearnish.data._scan.given import Paths, check_given
 from sklearnish.data._sources.shards.source import ShardSource
 
 
-def scan_shards(paths: Paths, X: Names, *, target: Any = None, size: Sides = None) -> Dataset:
+def scan_shards(
+    paths: Paths, X: Names, *, target: Any = None, size: Sides = None, filesystem: Any = None
+) -> Dataset:
     """Make a Dataset of tar shards in WebDataset's layout: 1.jpg, 1.cls, 2.jpg, 2.cls, ...
 
     A sample is a run of members whose names agree up to their first dot; what follows the dot names
@@ -31,6 +33,9 @@ def scan_shards(paths: Paths, X: Names, *, target: Any = None, size: Sides = Non
         the label (``"json.label"``), or "npy"; or the labels themselves, one per sample.
     size : int or (int, int), default=None
         Side, or height and width, to which images are resized; None if all have one size.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, default=None
+        Where the tars are, such as ``fsspec.filesystem("s3")``; None for the local disk. They are
+        copied once into the cache folder, which needs room for all of them.
 
     Returns
     -------
@@ -43,9 +48,9 @@ def scan_shards(paths: Paths, X: Names, *, target: Any = None, size: Sides = Non
     FileNotFoundError
         If nothing matches, or a path is empty.
     ValueError
-        If a tar is compressed, truncated or damaged, holds links, a sample with the same field
-        twice, or more members than the environment variable ``SKLEARNISH_MAX_MEMBERS`` allows (20
-        million by default); if no sample has such a field, the message lists those there are; if
+        If a path is a URL and there is no `filesystem`; if a tar is compressed, truncated or
+        damaged, holds links, a sample with the same field twice, or more members than the
+        environment variable ``SKLEARNISH_MAX_MEMBERS`` allows (20 million by default); if no sample has such a field, the message lists those there are; if
         a label is missing or cannot be read; if images or arrays differ in size. A sample without
         rows is named when it is read, and can be left out by ``on_bad_rows="skip"``.
     TypeError
@@ -76,4 +81,4 @@ def scan_shards(paths: Paths, X: Names, *, target: Any = None, size: Sides = Non
     ((4, 3), array([0, 1, 0, 1]))
     """
     check_given(paths)
-    return view_of(ShardSource(paths, X, target, size))
+    return view_of(ShardSource(paths, X, target, size, filesystem))

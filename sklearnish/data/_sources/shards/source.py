@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sklearnish.data._arrow.copied import errors_of, local_copy
 from sklearnish.data._decode import Size, require_pillow
 from sklearnish.data._errors import BadRowsError
-from sklearnish.data._files.changes import Listing, Manifest
+from sklearnish.data._files.found import found
 from sklearnish.data._files.paths import Paths, describe
 from sklearnish.data._named import Names, by_key, labels_given
 from sklearnish.data._same_size import RESIZE, TRIED, SameSize, Sides, sides_of
@@ -50,6 +52,8 @@ class ShardSource(Source):
         Field of the labels, or the labels.
     size : int, (int, int) or None
         Side, or height and width, to which images are resized; None if they have one size.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, default=None
+        Where the tars are, which are copied once into the cache folder; None for the local disk.
 
     Raises
     ------
@@ -64,17 +68,27 @@ class ShardSource(Source):
     tabular = False
     work = "reading and decoding"
 
-    def __init__(self, paths: Paths, names: Names, target: Any = None, size: Sides = None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        names: Names,
+        target: Any = None,
+        size: Sides = None,
+        filesystem: Any = None,
+    ) -> None:
         self._names, resize = by_key(names), sides_of(size)
         self._one = isinstance(names, str)
         for name in self._names.values():
             _check_kind(name)
         if isinstance(target, str):
             label_reader(*split_path(target))
-        files, self._listing = Listing.of(paths, (".tar",))
-        self.name = describe(paths if isinstance(paths, str) else files)
-        self._manifests = [Manifest.of(file) for file in files]
-        self._index = Index(self._manifests, list(self._names.values()))
+        self._manifests, self._listing = found(paths, (".tar",), filesystem)
+        self.name = describe(paths if isinstance(paths, str) else [m.path for m in self._manifests])
+        self._stored = [local_copy(manifest) for manifest in self._manifests]
+        with ExitStack() as errors:
+            for manifest, stored in zip(self._manifests, self._stored, strict=True):
+                errors.enter_context(errors_of(manifest, stored))
+            self._index = Index(self._stored, list(self._names.values()))
         self.n_rows = len(self._index.shards)
         self._check_fields([*self._names.values(), *_field_of(target)])
         self._parts = {key: self._part(name, resize) for key, name in self._names.items()}
@@ -119,7 +133,7 @@ class ShardSource(Source):
         """Read the labels of all samples, or take those given."""
         if isinstance(target, str):
             field, _ = split_path(target)
-            data = (contents(manifest, field) for manifest in self._manifests)
+            data = (contents(stored, field) for stored in self._stored)
             return labels_of(target, itertools.chain.from_iterable(data), self.row_name)
         y = labels_given(target)
         if y is not None and len(y) != self.n_rows:
@@ -165,7 +179,7 @@ class ShardSource(Source):
 
     def _read_tar(self, number: int, rows: IntArray, places: Places) -> Iterator[bytes]:
         """Read members of one tar; it is looked at after each, since it may have changed."""
-        manifest = self._manifests[number]
+        manifest = self._stored[number]
         try:
             with open(manifest.path, "rb", buffering=0) as file:  # noqa: PTH123
                 for offset, size in zip(places.offsets[rows], places.sizes[rows], strict=True):
@@ -197,6 +211,11 @@ class ShardSource(Source):
         """Name sample and tar."""
         key, number = self._index.keys[row].as_py(), self._index.shards[row]
         return f"sample {key!r} of {self._manifests[number].path}"
+
+    def identity(self) -> tuple[type, dict[str, Any]]:
+        """Return what tells these samples from others: not where copies of tars are."""
+        kind, state = super().identity()
+        return kind, {name: value for name, value in state.items() if name != "_stored"}
 
     def check_unchanged(self) -> None:
         """Raise DatasetChangedError if a tar changed since it was scanned, or one was added."""

@@ -4,11 +4,13 @@ import os
 import pickle
 from collections import Counter
 
+import fsspec
 import numpy as np
 import pytest
 import torch
 
 import sklearnish as sn
+from sklearnish.data._fingerprint import fingerprint
 from tests.data import shards
 from tests.data.pictures import encoded, smooth
 
@@ -149,3 +151,24 @@ def test_a_source_travels_and_is_cached(folder, tmp_path):
     np.testing.assert_array_equal(again.read(np.array([7]), ["X"])["X"], ds.read([7]).X)
     first, second = (ds.cache(tmp_path / "cache") for _ in range(2))
     assert torch.equal(first.read([3]).X, second.read([3]).X)
+
+
+def test_shards_in_a_store_are_read_from_copies(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(tmp_path / "cache"))
+    local = sn.scan_shards(folder, "png", target="cls")
+    (tmp_path / "bad.tar").write_bytes(next(folder.glob("*.tar")).read_bytes()[:3000])
+    here = fsspec.filesystem("file")
+    ds = sn.scan_shards(str(folder), "png", target="cls", filesystem=here)
+    rows = np.array([9, 0, 4])
+    assert ds.read(rows).X.equal(local.read(rows).X)
+    assert pickle.loads(pickle.dumps(ds)).read(rows).X.equal(local.read(rows).X)
+    assert (ds.target == local.target).all()
+    assert ds.column("shard").tolist() == [f"file://{p}" for p in local.column("shard")]
+    before = fingerprint(ds.source.identity())
+    for path in (tmp_path / "cache").iterdir():
+        path.unlink()
+    again = sn.scan_shards(str(folder), "png", target="cls", filesystem=here)
+    assert fingerprint(again.source.identity()) == before
+    again.source.check_unchanged()
+    with pytest.raises(ValueError, match=r"^file://.*bad\.tar is truncated"):
+        sn.scan_shards(str(tmp_path / "bad.tar"), "png", filesystem=here)
