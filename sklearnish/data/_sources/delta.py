@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -62,7 +63,7 @@ def delta_table(
         table = _opened(where, version, storage_options)
         name = f"{path_text(path)} (version {table.version()})"
         known = [field.name for field in table.schema().fields]
-        files = sorted(table.file_uris())
+        files = sorted(_file_name(uri, where) for uri in table.file_uris())
     columns = chosen(known, asked, name)
     # Another table may come to lie here under the same version: its files have other names.
     key = ["delta", where, table.metadata().id, table.version(), files, columns]
@@ -88,6 +89,11 @@ def _location(path: Any, storage_options: Mapping[str, str] | None) -> str:
             f"{text} is not a Delta table: it has no folder _delta_log. A folder of Parquet "
             "files is read by sn.scan_parquet."
         )
+    if unquote(str(folder)) != str(folder):
+        raise ValueError(
+            f"{folder} cannot be read: deltalake would look for {unquote(str(folder))}. Rename the "
+            "folder so that no % is followed by two digits."
+        )
     return str(folder)
 
 
@@ -104,6 +110,11 @@ def _opened(where: str, version: Any, storage_options: Mapping[str, str] | None)
     if version > newest.version():
         raise ValueError(f"{where} has no version {version}: the newest is {newest.version()}.")
     return open_(version=int(version))
+
+
+def _file_name(uri: str, where: str) -> str:
+    """Spell a file as the system does: of local ones, deltalake escapes the folder of the table."""
+    return uri if is_url(uri) else "/".join([where, *uri.split("/")[len(where.split("/")) :]])
 
 
 def _stream(table: Any, where: str, columns: list[str]) -> tuple[Any, Iterator[Any]]:

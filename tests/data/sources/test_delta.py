@@ -231,3 +231,21 @@ def test_without_deltalake_the_install_line_is_given(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "deltalake", None)
     with pytest.raises(ImportError, match=r'pip install "sklearnish\[delta\]"'):
         scan_delta(tmp_path / "t")
+
+
+@pytest.mark.parametrize("name", ["a b", "a#b?c", "ü", "100%"])
+def test_any_folder_will_do(tmp_path, name):
+    write(tmp_path / "t", {"a": [1], "k": ["x/y %20"]}, partition_by=["k"])
+    (tmp_path / "t").rename(tmp_path / name)
+    source = delta_table(tmp_path / name)
+    assert rows_of(source) == [{"a": 1, "k": "x/y %20"}]
+    (file,) = (tmp_path / name).rglob("*.parquet")
+    assert Path(source.path).stat().st_mode == file.stat().st_mode
+
+
+def test_a_folder_that_deltalake_takes_for_another_is_refused(tmp_path):
+    for name, value in (("a b", 1), ("a%20b", 2)):
+        write(tmp_path / "t", {"a": [value]})
+        (tmp_path / "t").rename(tmp_path / name)
+    with pytest.raises(ValueError, match=r"a%20b cannot be read: deltalake would look for .*a b"):
+        delta_table(tmp_path / "a%20b")
