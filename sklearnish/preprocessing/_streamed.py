@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import _BaseComposition, available_if
@@ -14,6 +15,9 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, h
 from sklearnish.data import Dataset, IntArray, shown
 from sklearnish.preprocessing._streaming.chunk import as_taken, table_of
 from sklearnish.preprocessing._streaming.learner import Fitted, by_fold
+
+_MOST_FEATURES = 2**17
+"""Features that rows may have which become dense: 256 of them are looked at, at least."""
 
 
 def _has(method: str) -> Callable[["Streamed"], bool]:
@@ -190,6 +194,11 @@ class Streamed(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             Of a Dataset, a view whose rows are transformed when they are read, with target and
             weights as before. Its features have names if the transformer returns frames, as after
             ``set_output(transform="pandas")``. Sparse results become dense.
+
+        Raises
+        ------
+        ValueError
+            If rows of a Dataset would get more than 131,072 features of a sparse result.
         """
         check_is_fitted(self)
         if isinstance(X, Dataset):
@@ -338,8 +347,16 @@ class _Transform:
 
     def __call__(self, frame: Any) -> Any:
         """Transform some rows."""
-        X = as_taken(self._transformer, table_of(frame, self._types))
-        return self._transformer.transform(X)
+        X = self._transformer.transform(as_taken(self._transformer, table_of(frame, self._types)))
+        n = X.shape[1] if hasattr(X, "shape") and len(X.shape) == 2 else 0
+        if n > _MOST_FEATURES and sparse.issparse(X):
+            raise ValueError(
+                f"{type(self._transformer).__name__} gives {n:,} features in a sparse matrix, "
+                f"which would become dense: {n * 4 / 2**20:,.1f} MB for each row. At most "
+                f"{_MOST_FEATURES:,} are taken; choose fewer, as "
+                "HashingVectorizer(n_features=2**12) does."
+            )
+        return X
 
 
 class _ByFold:

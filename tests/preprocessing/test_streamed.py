@@ -425,3 +425,44 @@ def test_unknown_categories_are_named_with_their_rows(scanned):
     with pytest.raises(ValueError, match=r"unknown categories \['Wien'\] in column 0") as error:
         np.asarray(streamed.transform(ds))
     assert "t.parquet" in " ".join(error.value.__notes__)
+
+
+def _reviews(n=600):
+    """Short texts, one in ten of them missing, whose words tell the label."""
+    rng = np.random.default_rng(0)
+    names = "good fine great nice bad poor awful sad the of it a film plot"
+    words = np.array(names.split(" "))
+    label = rng.integers(0, 2, n)
+    ends = [rng.choice(words[:4] if good else words[4:8]) for good in label]
+    texts = [f"{' '.join(rng.choice(words[8:], 4))} {end}" for end in ends]
+    frame = pd.DataFrame({"text": texts, "stars": rng.normal(size=n), "label": label})
+    frame.loc[::10, "text"] = None
+    return frame
+
+
+def _filled(frame):
+    return frame.fillna({"text": ""})
+
+
+def test_a_classifier_learns_text_of_a_file_as_hashed_words(tmp_path):
+    frame = _reviews()
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=100)
+    ds = sn.scan_parquet(tmp_path / "t.parquet", target="label").map_frames(_filled)
+    columns = ColumnTransformer(
+        [
+            ("words", HashingVectorizer(n_features=256, ngram_range=(1, 2)), "text"),
+            ("stars", StandardScaler(), ["stars"]),
+        ]
+    )
+    net = sn.TorchClassifier(max_epochs=6, random_state=0, num_workers=0, num_threads=1)
+    model = make_pipeline(Streamed(columns), net).fit(ds[:450])
+    known = ds[450:][frame["text"][450:].notna().to_numpy()]
+    assert model.score(known, known.target) > 0.95
+    there = _filled(frame)[["text", "stars"]]
+    np.testing.assert_allclose(model.predict_proba(there), model.predict_proba(ds), rtol=1e-4)
+
+
+def test_rows_too_wide_to_become_dense_are_refused(scanned):
+    ds = scanned(["text"])
+    with pytest.raises(ValueError, match=r"1,048,576 features in a sparse matrix.* 4\.0 MB"):
+        Streamed(HashingVectorizer()).fit(ds).transform(ds)
