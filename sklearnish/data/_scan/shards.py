@@ -50,9 +50,10 @@ def scan_shards(
     ValueError
         If a path is a URL and there is no `filesystem`; if a tar is compressed, truncated or
         damaged, holds links, a sample with the same field twice, or more members than the
-        environment variable ``SKLEARNISH_MAX_MEMBERS`` allows (20 million by default); if no sample has such a field, the message lists those there are; if
-        a label is missing or cannot be read; if images or arrays differ in size. A sample without
-        rows is named when it is read, and can be left out by ``on_bad_rows="skip"``.
+        environment variable ``SKLEARNISH_MAX_MEMBERS`` allows (20 million by default); if no
+        sample has such a field, the message lists those there are; if a label is missing or cannot
+        be read; if images or arrays differ in size. A sample without rows is named when it is
+        read, and can be left out by ``on_bad_rows="skip"``.
     TypeError
         If `paths` are no paths, `X` is no name, or `target` neither name nor labels.
     ImportError
