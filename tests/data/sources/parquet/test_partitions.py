@@ -175,6 +175,9 @@ def test_row_groups_larger_than_a_window_are_copied_for_the_fold_alone(
     if sampler == "shuffle":
         expected = expected.sort_values("a")
     np.testing.assert_array_equal(X[key], expected.astype(np.float32))
+    mapped = fold.map_frames(lambda frame: frame.assign(c=2 * frame["a"]))
+    made = np.concatenate([X for X, _ in mapped.batches(32, **keywords)])
+    np.testing.assert_array_equal(made, np.column_stack([X, 2 * X[:, 0]]))
     (copy,) = (tmp_path / "cache").glob("*.arrow")
     assert len(CacheSource(copy).read(np.arange(300), ["a"])["a"]) == CacheSource(copy).n_rows
 
