@@ -1,6 +1,6 @@
 """Scripts in examples/ run as they stand, quietly and in an empty folder.
 
-The pages of the documentation run the lessons of the tutorial as well, so one of them is enough here.
+The build of the pages runs the lessons of the tutorial as well, so one of them is enough here.
 """
 
 import os
