@@ -14,6 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 
+class UnusableArrayError(ValueError):
+    """An array is not there, or cannot be rows; the message continues the name of the file."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """How an array is stored.
@@ -42,8 +46,8 @@ class ArrayFile(ABC):
 
         Raises
         ------
-        ValueError
-            There is none of this name, or its values are of no use; without the file's name.
+        UnusableArrayError
+            There is none of this name, or its values are of no use.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sklearnish.data._chunks.files import ArrayFile, ArrayFiles, Layout
+from sklearnish.data._chunks.files import ArrayFile, ArrayFiles, Layout, UnusableArrayError
 from sklearnish.data._errors import BadRowsError, explained
 from sklearnish.data._files.limits import ROWS_PER_BYTE, check_limit
 from sklearnish.data._source import Field, IntArray
@@ -60,11 +60,17 @@ class Stack:
     def _look_at(self, number: int) -> Layout:
         """Describe the array in one file."""
         path = self._files.paths[number]
-        with self._files.open(number) as file:
-            try:
-                layout = file.layout(self._name)
-            except ValueError as error:
-                raise ValueError(f"{path} {error}") from error
+
+        def tell(error: Exception) -> ValueError:
+            if isinstance(error, UnusableArrayError):
+                return ValueError(f"{path} {error}")
+            return ValueError(
+                f"{self._name!r} in {path} cannot be opened ({error}). The file is damaged, or "
+                "needs a newer version of the library that reads it."
+            )
+
+        with self._files.open(number) as file, explained(path, self._files.errors, tell):
+            layout = file.layout(self._name)
         if not layout.shape:
             raise ValueError(f"{path}: {self._name!r} is a single value, not an array with rows.")
         size = self._files.nbytes(number)

@@ -5,7 +5,7 @@ from typing import Any
 from sklearnish.data._as_dataset import view_of
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._named import Names
-from sklearnish.data._scan.given import Paths, check_given
+from sklearnish.data._scan.given import Paths, check_local
 from sklearnish.data._sources.hdf5 import hdf5_source
 from sklearnish.data._sources.zarr import zarr_source
 
@@ -48,6 +48,11 @@ def scan_hdf5(paths: Paths, X: Names, *, target: Any = None) -> Dataset:
     ImportError
         If h5py is not installed.
 
+    Notes
+    -----
+    The HDF5 library may go on without end on a damaged file with text of variable length. Labels as
+    numbers, or as text of fixed length, have no such fault.
+
     Examples
     --------
     >>> import pathlib, tempfile
@@ -62,7 +67,7 @@ def scan_hdf5(paths: Paths, X: Names, *, target: Any = None) -> Dataset:
     >>> ds.shape, ds.target[:2]
     ((10, 3, 8, 8), array(['cat', 'dog'], dtype='<U3'))
     """
-    check_given(paths)
+    check_local(paths)
     return view_of(hdf5_source(paths, X, target))
 
 
@@ -121,5 +126,5 @@ def scan_zarr(paths: Paths, X: Names = "", *, target: Any = None) -> Dataset:
     >>> ds.shape, ds.target[:3]
     ((10, 3, 8, 8), array([0, 1, 0]))
     """
-    check_given(paths)
+    check_local(paths)
     return view_of(zarr_source(paths, X, target))

@@ -7,6 +7,7 @@ from typing import Any
 import narwhals as nw
 
 from sklearnish.data._as_dataset import Columns
+from sklearnish.data._files.paths import is_url, without_credentials
 from sklearnish.data._sources.frames import is_frame
 
 Path = str | PathLike[str]
@@ -23,6 +24,17 @@ def check_given(paths: Any, target: Any = None, weight: Any = None, columns: Any
     if not isinstance(paths, str | PathLike | Iterable):
         raise TypeError(f"expected a path or a list of paths, got {type(paths).__name__}.")
     check_roles(target, weight, columns)
+
+
+def check_local(paths: Any) -> None:
+    """Refuse data in the place of a path, and URLs, where only local files are read."""
+    check_given(paths)
+    for path in [paths] if isinstance(paths, str | PathLike) else paths:
+        if isinstance(path, str) and is_url(path):
+            raise ValueError(
+                f"{without_credentials(path)} is a URL; only local files can be read here. "
+                "Download it first."
+            )
 
 
 def check_roles(target: Any, weight: Any, columns: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sklearnish.data._chunks.files import ArrayFile, ArrayFiles, Layout
+from sklearnish.data._chunks.files import ArrayFile, ArrayFiles, Layout, UnusableArrayError
 from sklearnish.data._chunks.source import ChunkedSource
 from sklearnish.data._errors import raise_system_error
 from sklearnish.data._files.changes import Listing, Manifest
@@ -83,14 +83,14 @@ class Hdf5File(ArrayFile):
         h5py = require_h5py()
         found = _find(self._file, name)
         if not isinstance(found, h5py.Dataset):
-            raise ValueError(_no_dataset(self._file, name, found))
+            raise UnusableArrayError(_no_dataset(self._file, name, found))
         _check_stored_here(found, name)
         _check_filters(found, name)
         dtype = found.dtype
         if h5py.check_string_dtype(dtype) is not None:
             return Layout(found.shape or (), None, _chunk_rows(found))
         if dtype.kind not in "biufM":
-            raise ValueError(
+            raise UnusableArrayError(
                 f"holds {_kind(dtype)} in {name!r}; numbers or text labels are needed. Write a "
                 "plain array of each field as a dataset of its own."
             )
@@ -151,7 +151,7 @@ def _find(file: Any, name: str) -> Any:
         if kind == "SoftLink":
             group, parts = (file if link.path[:1] == "/" else group), [*_parts(link.path), *parts]
         elif kind == "ExternalLink":
-            raise ValueError(
+            raise UnusableArrayError(
                 f"has {name!r} only as a link to another file, {link.filename}, which is not "
                 "followed. Scan that file."
             )
@@ -159,7 +159,7 @@ def _find(file: Any, name: str) -> Any:
             group = group.get(part) if link is not None else None
             if group is None:
                 return None
-    raise ValueError(f"has a link in {name!r} that leads in a circle.")
+    raise UnusableArrayError(f"has a link in {name!r} that leads in a circle.")
 
 
 def _parts(name: str) -> list[str]:
@@ -186,7 +186,7 @@ def _check_stored_here(dataset: Any, name: str) -> None:
     """Refuse rows that lie in other files: no change of theirs would be noticed."""
     if dataset.is_virtual or dataset.external:
         kind = "a virtual dataset" if dataset.is_virtual else "external storage"
-        raise ValueError(
+        raise UnusableArrayError(
             f"keeps the rows of {name!r} in other files ({kind}), which are not read. Scan those "
             "files: several are stacked along their rows."
         )
@@ -198,7 +198,7 @@ def _check_filters(dataset: Any, name: str) -> None:
     for i in range(created.get_nfilters()):
         code, _, _, label = created.get_filter(i)
         if not h5z.filter_avail(code):
-            raise ValueError(
+            raise UnusableArrayError(
                 f"compresses {name!r} with a filter that HDF5 does not have here: "
                 f"{label.decode(errors='replace') or 'number'} ({code}). Install its plugin (pip "
                 "install hdf5plugin) and set the environment variable HDF5_PLUGIN_PATH to the "

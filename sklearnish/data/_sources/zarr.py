@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sklearnish.data._chunks.files import ArrayFile, ArrayFiles, Layout
+from sklearnish.data._chunks.files import ArrayFile, ArrayFiles, Layout, UnusableArrayError
 from sklearnish.data._chunks.source import ChunkedSource
 from sklearnish.data._errors import DatasetChangedError, explained
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.handles import HandlePool
-from sklearnish.data._files.paths import Paths, absolute, as_list, describe, is_url, path_text
+from sklearnish.data._files.paths import Paths, absolute, as_list, describe, path_text
 from sklearnish.data._named import Names, by_key
 
 _NOTES = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
@@ -95,19 +95,18 @@ class ZarrFile(ArrayFile):
 
     def layout(self, name: str) -> Layout:
         """Describe an array of numbers or text."""
-        try:
-            array = self._array(name)
-        except Exception as error:
-            raise ValueError(f"has an array {name!r} that cannot be opened ({error}).") from error
+        array = self._array(name)
         if array is None:
-            raise ValueError(_no_array(self._root, name))
+            raise UnusableArrayError(_no_array(self._root, name))
         _check_codecs(array.metadata.to_dict(), name)
         dtype, shape = np.dtype(array.dtype), tuple(array.shape)
         rows = int(array.chunks[0]) if shape else None
         if dtype.kind in _TEXT:
             return Layout(shape, None, rows)
         if dtype.kind not in "biufM":
-            raise ValueError(f"holds {dtype} in {name!r}; numbers or text labels are needed.")
+            raise UnusableArrayError(
+                f"holds {dtype} in {name!r}; numbers or text labels are needed."
+            )
         return Layout(shape, dtype, rows)
 
     def read_into(self, name: str, start: int, out: npt.NDArray[Any]) -> None:
@@ -186,8 +185,6 @@ def require_zarr() -> Any:
 def _expand(item: object) -> list[Path]:
     """List the stores of one path or glob."""
     text = path_text(item)
-    if is_url(text):
-        raise ValueError(f"{text} is a URL; only local stores can be read. Download it first.")
     path = absolute(text)
     if path.exists():
         return [path]
@@ -229,7 +226,7 @@ def _check_codecs(described: Any, name: str) -> None:
     if isinstance(described, dict):
         ids = [described.get(key) for key in ("id", "name")]
         if any(isinstance(text, str) and text.split(".")[-1] == "pickle" for text in ids):
-            raise ValueError(
+            raise UnusableArrayError(
                 f"has pickled values in {name!r}, which could run any code when they are read. "
                 "Write the array again as numbers or text."
             )

@@ -26,3 +26,10 @@ def test_data_in_the_place_of_a_path_are_refused():
         sn.scan_hdf5(pd.DataFrame({"a": [1.0]}), "a")
     with pytest.raises(FileNotFoundError, match=r"nowhere.h5 does not exist"):
         sn.scan_hdf5("nowhere.h5", "a")
+
+
+@pytest.mark.parametrize("scan", [sn.scan_hdf5, sn.scan_zarr])
+@pytest.mark.parametrize("form", [lambda url: url, lambda url: [url]])
+def test_urls_are_refused_without_their_secrets(scan, form):
+    with pytest.raises(ValueError, match="s3://b/a is a URL; only local files can be read here"):
+        scan(form("s3://me:secret@b/a"), "npy")

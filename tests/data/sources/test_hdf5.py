@@ -167,6 +167,24 @@ def test_damaged_chunks_are_found_to_the_row_and_skipped(tmp_path):
     )
 
 
+@pytest.mark.parametrize("place", ["name", "heap"])
+def test_a_damaged_table_of_contents_is_an_error_that_names_the_file(tmp_path, place):
+    data = bytearray(written(tmp_path / "a.h5", **{"group/x": X}).read_bytes())
+    start = data.index(b"TREE" if place == "name" else b"HEAP")
+    data[start : start + 4] = b"----"
+    (tmp_path / "a.h5").write_bytes(data)
+    with pytest.raises(ValueError, match=r"a.h5.*(cannot be opened|has no dataset)"):
+        read(tmp_path / "a.h5", "group/x")
+
+
+def test_nan_is_named_by_its_row(tmp_path):
+    values = X.copy()
+    values[123, 1] = np.nan
+    ds = sn.scan_hdf5(written(tmp_path / "a.h5", x=values), "x", target=np.arange(200) % 2)
+    with pytest.raises(ValueError, match=r"row 123 of .*a.h5"):
+        sn.TorchClassifier(max_epochs=1, num_workers=0).fit(ds)
+
+
 def test_a_file_that_changed_is_noticed(path):
     ds = sn.scan_hdf5(path, "x")
     written(path, x=X[:100], y=np.zeros(100))

@@ -97,7 +97,7 @@ def test_stores_are_stacked(tmp_path):
 @pytest.mark.parametrize("name", ["z", "deep", "", "../a/x", "x/y"])
 def test_names_that_are_no_array(tmp_path, name):
     with pytest.raises(
-        ValueError, match=r"has (no array '.*Its arrays are 'deep/y', 'x'|an array)"
+        ValueError, match=r"no array '.*Its arrays are 'deep/y', 'x'|cannot be opened"
     ):
         sn.scan_zarr(written(tmp_path / "a"), name)
 
@@ -160,8 +160,6 @@ def test_what_is_no_store_is_named(tmp_path):
             sn.scan_zarr(tmp_path / name, "x")
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         sn.scan_zarr(tmp_path / "nowhere", "x")
-    with pytest.raises(ValueError, match="s3://b/a is a URL; only local stores"):
-        sn.scan_zarr("s3://b/a", "x")
 
 
 def test_damaged_chunks_are_found_to_the_row_and_skipped(tmp_path):
