@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from sklearnish.data._arrow.rearranged import rearranged
+from tests.training.full_disk import files_of_at_most
 
 
 def _tables(n, size):
@@ -36,4 +37,11 @@ def test_nothing_is_left_where_it_ends_early(tmp_path):
     next(pieces)
     assert len(list(tmp_path.iterdir())) == 1
     pieces.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    places = np.random.default_rng(0).permutation(3_000)
+    with files_of_at_most(5_000), pytest.raises(OSError, match="File too large"):
+        list(rearranged(_tables(3_000, 700), places, tmp_path / "out", 50_000))
     assert list(tmp_path.iterdir()) == []
