@@ -26,6 +26,7 @@ from sklearnish.data._reading.frames import read_frames
 from sklearnish.data._reading.reader import EvaluationReader
 from sklearnish.data._scan.arrays import scan_hdf5, scan_zarr
 from sklearnish.data._scan.files import scan_csv, scan_npy, scan_parquet
+from sklearnish.data._scan.given import check_no_path
 from sklearnish.data._scan.images import scan_images
 from sklearnish.data._scan.lakes import scan_delta, scan_iceberg
 from sklearnish.data._scan.shards import scan_shards
@@ -82,6 +83,7 @@ __all__ = [
     "at_random",
     "atomic_path",
     "check_no_name",
+    "check_no_path",
     "check_numeric",
     "check_rows_alone",
     "concat",

@@ -8,10 +8,40 @@ import narwhals as nw
 
 from sklearnish.data._as_dataset import Columns
 from sklearnish.data._files.paths import is_url, without_credentials
+from sklearnish.data._shown import shown
 from sklearnish.data._sources.frames import is_frame
+from sklearnish.data._sources.images.names import SUFFIXES
 
 Path = str | PathLike[str]
 Paths = Path | Sequence[Path]
+
+_SCANS = {".csv": "scan_csv", ".tsv": "scan_csv", ".npy": "scan_npy"}
+"""What scans a file, by the end of its name; others are taken for Parquet."""
+
+
+def check_no_path(X: Any) -> None:
+    """Refuse the name of a file, or names of images, in the place of rows.
+
+    Raises
+    ------
+    TypeError
+        Naming what makes a Dataset of it.
+    """
+    first = X[0] if isinstance(X, list) and X else X
+    if not isinstance(first, str | PathLike):
+        return
+    name = str(first).lower()
+    if name.endswith(SUFFIXES):
+        scan = "scan_images([...], size=(height, width))"
+    elif first is X:
+        ends = (scan for end, scan in _SCANS.items() if name.endswith(end))
+        scan = f"{next(ends, 'scan_parquet')}(path, target=...)"
+    else:
+        return  # a list of texts
+    raise TypeError(
+        f"X is the name of a file, {shown(str(first))}, not its rows. Scan it first: "
+        f"ds = sn.{scan}, then pass ds."
+    )
 
 
 def check_given(paths: Any, target: Any = None, weight: Any = None, columns: Any = None) -> None:

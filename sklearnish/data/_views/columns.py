@@ -125,12 +125,14 @@ def _way_out(source: Source, names: Sequence[str]) -> str:
         why = why_no_features(source, names[0])
         if why and len(names) == 1:
             return f"{why}Or drop the column."
+    tables = "" if why else " TabularClassifier and TabularRegressor take such columns as they are."
     if source.in_memory:
-        return f"{why}Encode such a column first, for example in a ColumnTransformer, or drop it."
+        encode = "Encode such a column first, for example in a ColumnTransformer, or drop it."
+        return f"{why}{encode}{tables}"
     return (
         f"{why}Drop such a column: name the features, columns=[...] or ds.select([...]). Or make "
         "numbers of it as rows are read: by ds.map_frames(f), where f takes and returns a "
-        "DataFrame, or in a Pipeline, by sn.preprocessing.Streamed(transformer)."
+        f"DataFrame, or in a Pipeline, by sn.preprocessing.Streamed(transformer).{tables}"
     )
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,11 @@ from sklearn.utils.validation import validate_data
 from sklearnish.data import (
     Dataset,
     as_dataset,
+    check_no_path,
     check_numeric,
     check_rows_alone,
     detached,
     is_no_array,
-    shown,
     whole_frame,
 )
 
@@ -50,12 +49,7 @@ def checked_array(estimator: Any, X: Any, *, reset: bool) -> Any:
     A plain array of numbers to predict for is passed on as it is, NaN included: those are found
     batch by batch, while the processor's cache has the rows.
     """
-    if isinstance(X, str | PathLike):
-        raise TypeError(
-            f"X is the name of a file, {shown(str(X))}, not its rows. Scan it first: "
-            "ds = sn.scan_parquet(path, target=...), then pass ds; scan_csv, scan_npy and "
-            "scan_images work alike."
-        )
+    check_no_path(X)
     if isinstance(X, torch.utils.data.DataLoader):
         raise TypeError(
             "X is a DataLoader; pass its dataset instead, loader.dataset: batches, order and "

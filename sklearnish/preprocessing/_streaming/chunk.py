@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.utils import _safe_indexing, get_tags
 
-from sklearnish.data import IntArray, shown
+from sklearnish.data import IntArray, check_no_path
 
 Values = npt.NDArray[Any]
 
@@ -87,11 +86,7 @@ def as_taken(transformer: Any, X: Any) -> Any:
     TypeError
         If it is the name of a file.
     """
-    if isinstance(X, str | PathLike):
-        raise TypeError(
-            f"X is the name of a file, {shown(str(X))}, not its rows. Scan it first: "
-            "ds = sn.scan_parquet(path, target=...), then pass ds."
-        )
+    check_no_path(X)
     if not hasattr(X, "columns") or not _takes_text(transformer):
         return X
     if X.shape[1] != 1:

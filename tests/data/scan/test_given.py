@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 
-from sklearnish.data import scan_csv, scan_images, scan_npy, scan_parquet
+from sklearnish.data import check_no_path, scan_csv, scan_images, scan_npy, scan_parquet
 
 SCANS = [scan_parquet, scan_csv, scan_npy, scan_images]
 
@@ -74,3 +76,24 @@ def test_an_empty_path_is_not_the_current_folder(folder, monkeypatch, scan, path
     monkeypatch.chdir(folder)  # where there would be something to read
     with pytest.raises(FileNotFoundError, match=r"an empty path was given|list of .* is empty"):
         scan(paths)
+
+
+@pytest.mark.parametrize(
+    ("X", "scan"),
+    [
+        ("a.CSV", r"scan_csv\(path, target=\.\.\.\)"),
+        (Path("a.npy"), r"scan_npy\("),
+        ("a.parquet", r"scan_parquet\("),
+        ("a", r"scan_parquet\("),
+        ("a.png", r"scan_images\(\[\.\.\.\], size=\(height, width\)\)"),
+        (["a.jpg", "b.jpg"], r"scan_images\(\[\.\.\.\]"),
+    ],
+)
+def test_a_name_of_a_file_is_no_rows(X, scan):
+    with pytest.raises(TypeError, match=rf"name of a file, 'a.*Scan it first: ds = sn\.{scan}"):
+        check_no_path(X)
+
+
+@pytest.mark.parametrize("X", [[], ["some text"], [[1.0]], np.zeros((2, 2)), None], ids=repr)
+def test_what_is_no_name_of_a_file(X):
+    check_no_path(X)

@@ -249,7 +249,7 @@ def test_a_path_is_no_rows(kind):
     X, y = classification()
     clf = TorchClassifier(max_epochs=1).fit(X, y)
     for call in (clf.predict, TorchClassifier().fit, lambda name: clf.predict_to("a.npy", name)):
-        with pytest.raises(TypeError, match=r"X is the name of a file, 'd\.csv'.*scan_parquet\("):
+        with pytest.raises(TypeError, match=r"X is the name of a file, 'd\.csv'.*scan_csv\("):
             call(kind("d.csv"))
     with pytest.raises(TypeError, match=r"got Dataset\. The file to write comes before"):
         clf.predict_to(as_dataset(X), kind("answers.npy"))
@@ -306,3 +306,14 @@ def test_a_column_that_a_function_leaves_out_is_not_taken_from_the_file(tmp_path
     with pytest.raises(ValueError, match=r"yet now missing in .*\n- b\n"):
         clf.predict(ds.map_frames(lambda df: df[["a"]] / 20))
     assert len(clf.predict(ds.map_frames(lambda df: df[["b", "a"]] / 20))) == 20
+
+
+def test_columns_of_text_are_sent_to_the_estimators_that_take_them(tmp_path):
+    frame = pd.DataFrame({"town": ["Bonn", "Rome"] * 5, "label": [0, 1] * 5})
+    frame.to_parquet(tmp_path / "a.parquet")
+    for X in (
+        as_dataset(frame[["town"]], frame["label"]),
+        sn.scan_parquet(tmp_path, target="label"),
+    ):
+        with pytest.raises(ValueError, match=r"'town' \(.*TabularClassifier and TabularRegressor"):
+            TorchClassifier().fit(X)
