@@ -37,6 +37,7 @@ from sklearnish.data._sources.arrays import detached, mixed_as_objects
 from sklearnish.data._system.bar import with_own_lock
 from sklearnish.data._system.devices import is_available, resolve_device
 from sklearnish.data._system.locks import one_maker
+from sklearnish.data._system.warn import warn
 from sklearnish.data._tensors.batch import (
     Batch,
     Features,
@@ -136,6 +137,7 @@ __all__ = [
     "storage_order",
     "tensors_of",
     "to_device",
+    "warn",
     "warn_of_rounding",
     "whole_frame",
     "with_codes",

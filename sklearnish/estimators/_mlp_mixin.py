@@ -9,14 +9,13 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
-from sklearnish.data import Dataset, resolve_device
+from sklearnish.data import Dataset, resolve_device, warn
 from sklearnish.estimators._base import Array
 from sklearnish.estimators._constructor import parameterized
 from sklearnish.estimators._fitting.convergence import convergence_of, of_epochs
 from sklearnish.estimators._fitting.fit_task import FitTask
 from sklearnish.estimators._fitting.lbfgs import train_by_lbfgs
 from sklearnish.estimators._fitting.module import Start
-from sklearnish.estimators._fitting.warn import warn
 from sklearnish.estimators._mlp_parameters import MLPParameters
 from sklearnish.modules import PlainMLP
 from sklearnish.training import EpsilonFirstAdam, Net, VelocitySGD

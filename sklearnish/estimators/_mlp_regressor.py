@@ -8,9 +8,9 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
+from sklearnish.data import warn
 from sklearnish.estimators._base import Array
 from sklearnish.estimators._constructor import parameter, parameterized
-from sklearnish.estimators._fitting.warn import warn
 from sklearnish.estimators._mlp_mixin import MLPMixin, can_go_on
 from sklearnish.estimators._regressor import TorchRegressor
 from sklearnish.modules import HalfPoissonDeviance, HalfSquaredError

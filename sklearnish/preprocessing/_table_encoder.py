@@ -1,6 +1,5 @@
 """Tables as they are to matrices of numbers."""
 
-import warnings
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, Self
@@ -12,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sklearnish.data import Dataset, is_no_array, read_frames
+from sklearnish.data import Dataset, is_no_array, read_frames, warn
 from sklearnish.preprocessing._encoding.frames import (
     column_of,
     declared,
@@ -308,11 +307,10 @@ class TableEncoder(  # type: ignore[call-arg]
                 f"TableEncoder finds no column to encode in {n_rows} samples: {listed}."
             )
         if reasons:
-            warnings.warn(
+            warn(
                 f"TableEncoder leaves out {'; '.join(reasons)}. To keep such a column, say what it "
                 "is, as in kinds={'zip': 'category'}; kinds={'id': 'drop'} is silent.",
                 UserWarning,
-                stacklevel=3,
             )
 
     def _outputs(self) -> list[Output]:

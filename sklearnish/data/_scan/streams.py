@@ -192,7 +192,10 @@ def scan_sql(
     check_roles(target, weight, columns)
     _check_name(name, refresh)
     if not isinstance(query, str):
-        raise TypeError(f"query must be text, got {type(query).__name__}. Pass str(query).")
+        cure = "The query comes first, then the connection" if isinstance(connection, str) else ""
+        raise TypeError(
+            f"query must be text, got {type(query).__name__}. {cure or 'Pass str(query)'}."
+        )
     names = asked(target, weight, columns)
     version = "" if name is None else fingerprint(query, params, sorted(names or ()))
     source = sql_rows(query, connection, params, names, name, version, refresh)

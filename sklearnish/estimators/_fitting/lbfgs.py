@@ -17,6 +17,7 @@ from sklearnish.data import (
     read_finite,
     resolve_device,
     to_device,
+    warn,
     with_codes,
 )
 from sklearnish.estimators._fitting.epochs import finish
@@ -24,7 +25,6 @@ from sklearnish.estimators._fitting.fit_task import FitTask, learned_by
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.module import Start, input_dtype, make_net
 from sklearnish.estimators._fitting.sizes import choose_sizes
-from sklearnish.estimators._fitting.warn import warn
 from sklearnish.training import Net, seeded, thread_count
 
 Vector = npt.NDArray[np.float64]

@@ -250,6 +250,8 @@ def test_a_query_that_is_named_is_run_once(cache, tmp_path):
 def test_a_query_is_text():
     with pytest.raises(TypeError, match="query must be text, got int"):
         sn.scan_sql(3, sqlite3.connect(":memory:"))
+    with pytest.raises(TypeError, match=r"got Connection\. The query comes first, then the conn"):
+        sn.scan_sql(sqlite3.connect(":memory:"), "SELECT 1")
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
+import numpy as np
+import pandas as pd
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sklearnish as sn
-from sklearnish.estimators._fitting.warn import warn
+from sklearnish.data import warn
 from tests.estimators.common import classification
 
 X, y = classification(60)
@@ -24,3 +26,12 @@ def test_a_call_from_outside_points_to_itself():
     with pytest.warns(UserWarning, match="now") as caught:
         warn("now", UserWarning)
     assert caught[0].filename == __file__
+
+
+def test_a_column_that_is_left_out_is_told_at_the_line_that_fits():
+    frame = pd.DataFrame({"id": [f"1.{i}.2020" for i in range(60)], "x": np.arange(60.0)})
+    clf = sn.TabularClassifier(quality="fast", max_epochs=1, num_threads=1, random_state=0)
+    for fit in (sn.preprocessing.TableEncoder().fit, clf.fit):
+        with pytest.warns(UserWarning, match="leaves out 'id'") as caught:
+            fit(frame, frame["x"] > 30)
+        assert caught[0].filename == __file__
