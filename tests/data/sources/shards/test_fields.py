@@ -103,6 +103,19 @@ def test_arrays_that_cannot_be_read(data, message):
         array_of(data)
 
 
+@pytest.mark.parametrize("tail", [b"", b"1234"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_any_layout_are_their_own(tail, order):
+    arrays = [np.asarray(np.arange(6, dtype="<i4").reshape(2, 3) * i, order=order) for i in (1, 2)]
+    data = [
+        saved(array) + tail
+        for array in [*arrays, arrays[0].astype(">i4"), np.ascontiguousarray(arrays[1])]
+    ]
+    same = SameArray(np.arange(1), data[:1], str)
+    out = same.decode(np.arange(4), data, str, np.arange(4))
+    np.testing.assert_array_equal(out, [*arrays, *arrays])
+
+
 def test_arrays_of_one_shape_are_stacked_and_others_named():
     good = [saved(np.arange(3, dtype=">f4") + i) for i in range(3)]
     arrays = SameArray(np.arange(4), [b"damaged", *good], str)
