@@ -18,6 +18,14 @@ from sklearnish.data._system.bar import with_own_lock
 Stream = tuple[Any, Iterable[Any]]
 """An Arrow schema, and record batches or tables of it."""
 
+_VALUES, _ROWS = 2**20, (2048, 65_536)
+"""Values of a batch where that may be chosen, and rows between which it must lie."""
+
+
+def batch_rows(n_columns: int) -> int:
+    """Choose how many rows of a stream to ask for at a time: some are on their way at once."""
+    return min(max(_VALUES // max(1, n_columns), _ROWS[0]), _ROWS[1])
+
 
 class StreamCopy(CacheSource):
     """Rows that came as a stream, read from their copy in the cache folder.

@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.stream_copy import NamedCopy, Stream, temporary_copy, twice
+from sklearnish.data._arrow.stream_copy import NamedCopy, Stream, batch_rows, temporary_copy, twice
 from sklearnish.data._arrow.table_file import CacheSource
 
-_VALUES, _ROWS = 2**20, (2048, 65_536)
-"""Values of a batch where that may be chosen, and rows between which it must lie."""
+_ROWS = 2048
+"""Rows of a table that Hugging Face is asked for."""
 
 
 def arrow_stream(
@@ -77,11 +77,6 @@ def _reader(x: Any) -> Stream:
     return x.schema, x
 
 
-def batch_rows(n_columns: int) -> int:
-    """Choose how many rows to ask for at a time."""
-    return min(max(_VALUES // max(1, n_columns), _ROWS[0]), _ROWS[1])
-
-
 def _of_polars(frame: Any) -> Stream:
     """Run a lazy query of polars, batch by batch."""
     rows = batch_rows(len(frame.collect_schema()))
@@ -95,7 +90,7 @@ def _of_duckdb(relation: Any) -> Stream:
 
 def _of_hugging_face(x: Any) -> Stream:
     """Read a Dataset or an IterableDataset of Hugging Face, some rows at a time."""
-    tables = iter(x.with_format("arrow").iter(_ROWS[0]))
+    tables = iter(x.with_format("arrow").iter(_ROWS))
     first = next(tables, None)
     if first is None:
         raise ValueError(f"{type(x).__name__} has 0 rows; at least one is needed.")

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sklearnish.data._arrow.stream_copy import StreamCopy
+from sklearnish.data._arrow.stream_copy import StreamCopy, batch_rows
 
 TABLE = pa.table({"a": np.arange(1000.0), "t": [f"t{i % 7}" for i in range(1000)]})
 
@@ -102,3 +102,7 @@ def test_two_columns_of_one_name_are_refused():
     batch = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     with pytest.raises(ValueError, match="two columns named 'a'"):
         StreamCopy("t", "t", [1], lambda: (batch.schema, [batch]))
+
+
+def test_batches_are_of_about_as_many_values():
+    assert [batch_rows(n) for n in (0, 1, 64, 10_000)] == [65_536, 65_536, 16_384, 2048]

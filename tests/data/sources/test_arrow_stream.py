@@ -13,7 +13,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-from sklearnish.data._sources.arrow_stream import arrow_stream, batch_rows
+from sklearnish.data._sources.arrow_stream import arrow_stream
 
 TABLE = pa.table({"a": [1, 2, None, 4], "b": ["x", None, "y", "x"]})
 
@@ -212,10 +212,6 @@ def test_a_reader_of_the_user_is_not_closed():
 def test_what_gives_no_batches(given, text):
     with pytest.raises(TypeError, match=text):
         arrow_stream(given)
-
-
-def test_batches_are_of_about_as_many_values():
-    assert [batch_rows(n) for n in (0, 1, 64, 10_000)] == [65_536, 65_536, 16_384, 2048]
 
 
 def test_what_is_opened_is_closed():

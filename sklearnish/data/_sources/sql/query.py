@@ -10,15 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.stream_copy import NamedCopy, Stream, temporary_copy, twice
+from sklearnish.data._arrow.stream_copy import NamedCopy, Stream, batch_rows, temporary_copy, twice
 from sklearnish.data._arrow.table_file import CacheSource
 from sklearnish.data._shown import shown
 from sklearnish.data._sources.sql.rows import Result, typed
 
 Params = Sequence[Any] | Mapping[str, Any] | None
-
-_VALUES, _ROWS = 2**20, (2048, 65_536)
-"""Values of a batch of DuckDB, and rows between which it must lie."""
 
 _NAMES = itertools.count()
 """Numbers of cursors: two of one name cannot be open."""
@@ -143,10 +140,9 @@ def _on_duckdb(connection: Any, query: str, params: Params, opened: ExitStack) -
         relation = connection.sql(query, params=params)
         if relation is None:
             raise ValueError("the statement gives no rows. Pass a query, such as SELECT.")
-        rows = min(max(_VALUES // len(relation.columns), _ROWS[0]), _ROWS[1])
         # Before DuckDB 1.4 it had another name.
         begin = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
-        reader = opened.enter_context(begin(rows))
+        reader = opened.enter_context(begin(batch_rows(len(relation.columns))))
     return reader.schema, reader
 
 
