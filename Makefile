@@ -39,8 +39,8 @@ faults: $(READY)  ## The fault matrix, cell by cell.
 bench: $(BENCH_READY)  ## Benchmarks against peers; rewrites docs/benchmark_tables.md.
 	$(BIN)/python -m tests.benchmarks --write $(ARGS)
 
-docs: $(READY)  ## HTML pages in docs/_build/html; a warning is an error.
-	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+docs: $(READY)  ## HTML pages in docs/_build/html, lessons and examples run; a warning is an error.
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
