@@ -25,6 +25,7 @@ NAMES = (
     "c11_memory",
     "c12_search",
     "c13_one_row",
+    "c14_remote",
     "s1_mlp",
     "t1_table",
     "scaling",

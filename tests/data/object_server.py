@@ -1,5 +1,6 @@
 """A small server of objects over HTTP, on this machine: it is asked for ranges, and may fail."""
 
+import sys
 import threading
 import time
 from collections import Counter
@@ -121,3 +122,10 @@ def serving(folder: Path):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+if __name__ == "__main__":
+    server = ObjectServer(Path(sys.argv[1]))
+    server.latency = float(sys.argv[2])
+    print(server.url(), flush=True)
+    server.serve_forever()

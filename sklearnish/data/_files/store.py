@@ -42,7 +42,7 @@ many may be waited for apart from each other."""
 
 _VERSIONS = (
     *("ETag", "etag", "e_tag", "version_id", "VersionId", "generation", "md5Hash", "md5"),
-    *("content_md5", "Content-MD5", "Digest", "ino"),
+    *("content_md5", "Content-MD5", "Digest", "blob_id", "sha", "ino"),
     *("LastModified", "last_modified", "Last-Modified", "mtime", "updated", "modified"),
 )
 """What filesystems call that by which versions of an object differ."""
