@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -151,6 +152,10 @@ class Listing:
 
     def check_read(self, manifests: Callable[[], Sequence[Manifest]]) -> None:
         """Check files of which much was read, where that was not done by glances."""
+
+    def checking(self, manifests: Callable[[], Sequence[Manifest]]) -> AbstractContextManager[None]:
+        """Check files while they are read, where that is not done by glances."""
+        return nullcontext()
 
     def with_ends(self, manifests: Sequence[Manifest]) -> Iterator[Manifest]:
         """Yield files whose ends will be read; of a store, the next ones are read meanwhile."""

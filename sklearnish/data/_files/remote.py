@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,6 +170,14 @@ class RemoteListing(Listing):
     def check_read(self, manifests: Callable[[], Sequence[Manifest]]) -> None:
         """Look at objects of which much was read: a request for each, several at once."""
         self._store.at_once(lambda manifest: manifest.check(), manifests())
+
+    @contextmanager
+    def checking(self, manifests: Callable[[], Sequence[Manifest]]) -> Iterator[None]:
+        """Look at objects while they are read: what changes meanwhile, the next look notices."""
+        with ThreadPoolExecutor(1, "sklearnish-ahead") as pool:
+            looked = pool.submit(self.check_read, manifests)
+            yield
+            looked.result()
 
     def with_ends(self, manifests: Sequence[Manifest]) -> Iterator[Manifest]:
         """Yield objects whose ends are read and kept; the next ones are read meanwhile."""

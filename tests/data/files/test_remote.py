@@ -85,6 +85,11 @@ def test_a_listing_notices_what_changed_or_was_added(memory):
         listing.check(manifests)
     with pytest.raises(DatasetChangedError, match=r"a\.csv changed"):
         listing.check_read(lambda: manifests)
+    with (
+        pytest.raises(DatasetChangedError, match=r"a\.csv changed"),
+        listing.checking(lambda: manifests),
+    ):
+        pass
 
 
 def test_of_a_store_that_tells_no_version_samples_are_compared(tmp_path):

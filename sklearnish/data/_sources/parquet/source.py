@@ -121,9 +121,8 @@ class ParquetSource(arrow.ArrowSource):
 
     def read(self, rows: IntArray, columns: Sequence[str]) -> dict[str, Column]:
         """Read some columns of ascending rows; each row group is read once."""
-        read = self._read(rows, columns)
-        self._listing.check_read(partial(self._files_of, [rows]))
-        return read
+        with self._listing.checking(partial(self._files_of, [rows])):
+            return self._read(rows, columns)
 
     def read_each(
         self, pieces: Sequence[IntArray], columns: Sequence[str]
@@ -132,9 +131,8 @@ class ParquetSource(arrow.ArrowSource):
         most = max(map(len, pieces), default=0)
         nbytes = most * self.row_nbytes(columns) if columns else 0.0
         read = self._listing.each(lambda rows: self._read(rows, columns), pieces, nbytes)
-        with closing(read):
+        with self._listing.checking(partial(self._files_of, pieces)), closing(read):
             yield from read
-        self._listing.check_read(partial(self._files_of, pieces))
 
     def _files_of(self, pieces: Sequence[IntArray]) -> list[Manifest]:
         """List the files that rows are in."""
@@ -207,7 +205,7 @@ class ParquetSource(arrow.ArrowSource):
         """Give file and number of a row group; errors of the block name them.
 
         Looked at after a read, a file that changed before or during it is noticed; objects of a
-        store are looked at when all row groups are read.
+        store are looked at once while several are read.
         """
         number = self._block_file[block]
         group, manifest = int(self._block_group[block]), self._manifests[number]
