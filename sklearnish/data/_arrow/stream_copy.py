@@ -1,7 +1,7 @@
 """Streams of record batches, copied once into the cache folder and found there by a key."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class StreamCopy(CacheSource):
         return type(self), {"copy": Path(self.path).name}
 
 
-class NamedCopy(StreamCopy):
+class _NamedCopy(StreamCopy):
     """Rows that a user gave a name: made again, the copy may have others."""
 
     def identity(self) -> tuple[type, dict[str, Any]]:
@@ -88,9 +88,59 @@ class NamedCopy(StreamCopy):
         return Source.identity(self)
 
 
-def temporary_copy(name: str, label: str, open_stream: Callable[[], Stream]) -> TemporaryCopy:
-    """Copy a stream that nothing tells from others to a file that goes with the process."""
-    return TemporaryCopy(name, label, lambda write: _copy(name, open_stream, write))
+def copy_once(
+    title: str,
+    kind: str,
+    open_stream: Callable[[], Stream],
+    *,
+    name: str | None,
+    version: str,
+    refresh: bool,
+) -> CacheSource:
+    """Copy a stream that can be read once, or find the copy of that name.
+
+    Parameters
+    ----------
+    title : str
+        What errors call the rows.
+    kind : str
+        What gives the stream: copies of one name differ by it.
+    open_stream : callable
+        Begins to read, if there is no copy.
+    name : str or None
+        Under which the copy is kept; None for one that goes with the process, since nothing tells
+        it from others.
+    version : str
+        What else tells the rows from those of an earlier copy of that name.
+    refresh : bool
+        Whether to make it again.
+
+    Returns
+    -------
+    CacheSource
+        The rows.
+    """
+    with ExitStack() as opened:
+        stream = _twice(open_stream, opened)
+        if name is None:
+            return TemporaryCopy(title, kind, lambda write: _copy(title, stream, write))
+        key = [kind, name]
+        return _NamedCopy(title, name, key, stream, [""], version=version, refresh=refresh)
+
+
+def picked(stream: Stream, asked: Collection[str] | None, title: str) -> Stream:
+    """Take the columns of a stream that are asked for.
+
+    Raises
+    ------
+    ValueError
+        There is no such column, or two columns have one name.
+    """
+    schema, batches = stream
+    arrow.check_names(schema.names, title)
+    names = arrow.chosen(schema.names, asked, title)
+    some = pa.schema([schema.field(name) for name in names])
+    return some, (batch.select(names) for batch in batches)
 
 
 class Spill:
@@ -115,7 +165,7 @@ class Spill:
                 yield reader.read_all()
 
 
-def twice(open_stream: Callable[[], Stream], opened: ExitStack) -> Callable[[], Stream]:
+def _twice(open_stream: Callable[[], Stream], opened: ExitStack) -> Callable[[], Stream]:
     """Make a stream that comes once one that can be asked for again, where lists need it.
 
     Whether they are of one length is known at their end.
@@ -148,7 +198,7 @@ def _copy(
         schema, batches = open_stream()
         arrow.check_names(schema.names, name)
         types = {field.name: field.type for field in schema}
-        pieces = shown(batches, f"copying {name}")
+        pieces = with_bar(batches, f"copying {name}")
         first = next(pieces, None)
         if first is None:
             raise ValueError(f"{name} has 0 rows; at least one is needed.")
@@ -189,7 +239,7 @@ def _checked(
         first = next(pieces, None)
 
 
-def shown(batches: Iterable[Any], text: str) -> Iterator[Any]:
+def with_bar(batches: Iterable[Any], text: str) -> Iterator[Any]:
     """Yield the batches that have rows, under a progress bar if it takes long."""
     from tqdm import tqdm
 

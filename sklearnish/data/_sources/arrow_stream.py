@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.stream_copy import NamedCopy, Stream, batch_rows, temporary_copy, twice
+from sklearnish.data._arrow.stream_copy import Stream, batch_rows, copy_once, picked
 from sklearnish.data._arrow.table_file import CacheSource
 
 _ROWS = 2048
@@ -47,16 +47,9 @@ def arrow_stream(
         schema, batches = _opened(x, asked)
         if batches is not x and hasattr(batches, "close"):
             opened.callback(batches.close)
-        arrow.check_names(schema.names, title)
-        names = arrow.chosen(schema.names, asked, title)
-        schema = pa.schema([schema.field(name) for name in names])
-        rows = schema, (batch.select(names) for batch in batches)
-        if name is None:
-            return temporary_copy(title, type(x).__name__, twice(lambda: rows, opened))
-        version = str([[field.name, str(field.type)] for field in schema])
-        stream = twice(lambda: rows, opened)
-        key = ["arrow", name]
-        return NamedCopy(title, name, key, stream, [""], version=version, refresh=refresh)
+        rows = picked((schema, batches), asked, title)
+        version = str([[field.name, str(field.type)] for field in rows[0]])
+        return copy_once(title, "arrow", lambda: rows, name=name, version=version, refresh=refresh)
 
 
 def _opened(x: Any, asked: Collection[str] | None) -> Stream:

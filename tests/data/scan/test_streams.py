@@ -103,7 +103,7 @@ def test_what_a_killed_process_left_goes_with_the_next_scan(tmp_path, cache):
     assert len(files(cache)) == 2
     ds = sn.scan_arrow(reader())
     left = {path.name.strip(".").partition(".")[0].partition("-")[0] for path in files(cache)}
-    assert left == {"RecordBatchReader", "mine"}
+    assert left == {"arrow", "mine"}
     assert len(ds) == 1000
 
 

@@ -7,10 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import pyarrow as pa
-
-from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.stream_copy import NamedCopy, Stream, batch_rows, temporary_copy, twice
+from sklearnish.data._arrow.stream_copy import Stream, batch_rows, copy_once, picked
 from sklearnish.data._arrow.table_file import CacheSource
 from sklearnish.data._shown import shown
 from sklearnish.data._sources.sql.rows import Result, typed
@@ -73,16 +70,9 @@ def sql_rows(
 
         def open_stream() -> Stream:
             schema, batches = run(connection, query, params, opened)
-            arrow.check_names(schema.names, title)
-            names = arrow.chosen(schema.names, asked, title)
-            picked = pa.schema([schema.field(column) for column in names])
-            return picked, (batch.select(names) for batch in _noted(batches, query))
+            return picked((schema, _noted(batches, query)), asked, title)
 
-        stream = twice(open_stream, opened)
-        if name is None:
-            return temporary_copy(title, "query", stream)
-        key = ["sql", name]
-        return NamedCopy(title, name, key, stream, [""], version=version, refresh=refresh)
+        return copy_once(title, "sql", open_stream, name=name, version=version, refresh=refresh)
 
 
 def _noted(batches: Any, query: str) -> Iterator[Any]:

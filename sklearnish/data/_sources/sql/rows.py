@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import pyarrow as pa
 
 from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.stream_copy import Spill, Stream, shown
-from sklearnish.data._shown import shown as value_shown
+from sklearnish.data._arrow.stream_copy import Spill, Stream, with_bar
+from sklearnish.data._shown import shown
 
 _FIRST_ROWS, _MOST_ROWS = 256, 65_536
 _CHUNK_NBYTES = 2**21
@@ -54,7 +54,7 @@ def typed(result: Result, opened: ExitStack) -> Stream:
     arrow.check_names(result.names, "the result")
     columns = [_Column(name) for name in result.names]
     spill, n_rows = Spill(opened), 0
-    for table in shown(_tables(result, columns), "reading the result"):
+    for table in with_bar(_tables(result, columns), "reading the result"):
         spill.add(table)
         n_rows += table.num_rows
     schema = pa.schema([(column.name, column.dtype) for column in columns])
@@ -101,7 +101,7 @@ class _Column:
             array = pa.array(_finite(values) if decimal.Decimal in self._seen else values)
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
             row = _odd_one(values)
-            self._fail(f"{value_shown(values[row])} in row {start + row}", error)
+            self._fail(f"{shown(values[row])} in row {start + row}", error)
         if pa.types.is_timestamp(array.type) and array.type.tz:
             array = array.cast(pa.timestamp(array.type.unit, "UTC"))  # zones may differ by chunk
         self._widen(array.type, values, start)
@@ -122,8 +122,8 @@ class _Column:
         """Refuse values of several kinds."""
         (one, a), (other, b) = sorted(self._seen.values(), key=lambda seen: seen[0])[:2]
         raise ValueError(
-            f"Column {self.name!r} mixes {value_shown(a)} ({type(a).__name__}) in row {one} and "
-            f"{value_shown(b)} ({type(b).__name__}) in row {other}. Give it one type in the "
+            f"Column {self.name!r} mixes {shown(a)} ({type(a).__name__}) in row {one} and "
+            f"{shown(b)} ({type(b).__name__}) in row {other}. Give it one type in the "
             f'query: CAST("{self.name}" AS ...).'
         ) from error
 
@@ -145,7 +145,7 @@ class _Column:
         except pa.ArrowException as error:
             row = next(i for i in range(len(array)) if not _casts(array[i : i + 1], self.dtype))
             self._fail(
-                f"{value_shown(array[row].as_py())} in row {start + row}, not exactly a "
+                f"{shown(array[row].as_py())} in row {start + row}, not exactly a "
                 f"{self.dtype}, which other rows need",
                 error,
             )
