@@ -1,11 +1,13 @@
 """Uncompressed tars, whose members are read by offset and never extracted."""
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO
 
 from sklearnish.data._errors import explained
+from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.limits import MEMBERS, check_limit
 
 _COMPRESSED = {
@@ -70,6 +72,44 @@ def check_regular(member: tarfile.TarInfo, path: Path) -> bool:
             f"{member.name} in {path} is a link or special file. Pack again with --dereference."
         )
     return True
+
+
+def check_whole(member: tarfile.TarInfo, manifest: Manifest) -> None:
+    """Refuse a member that its tar does not hold all of."""
+    if not 0 <= member.size <= manifest.size - member.offset_data:
+        raise ValueError(f"{manifest.path} is truncated within its member {member.name}.")
+
+
+def read_members(manifest: Manifest, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+    """Read members through a handle of this call's own: none to share, fork or close.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The tar, which is looked at after each read: it may have changed meanwhile.
+    places : iterable of (int, int)
+        Offset and size of each.
+
+    Yields
+    ------
+    bytes
+        Their content.
+    """
+    try:
+        with open(manifest.path, "rb", buffering=0) as file:  # noqa: PTH123
+            for offset, size in places:
+                data = read_at(file, offset, size)
+                manifest.check()
+                yield data
+    except OSError:
+        manifest.check()  # says that it is gone
+        raise
+
+
+def read_at(file: IO[bytes], offset: int, size: int) -> bytes:
+    """Read a member."""
+    file.seek(offset)
+    return file.read(size)
 
 
 def _check_uncompressed(path: Path) -> None:

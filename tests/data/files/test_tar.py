@@ -1,9 +1,12 @@
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 
-from sklearnish.data._files.tar import check_regular, members
+from sklearnish.data._errors import DatasetChangedError
+from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.tar import check_regular, check_whole, members, read_members
 
 
 def packed(path, *names, kind=tarfile.REGTYPE, mode="w"):
@@ -51,3 +54,31 @@ def test_links_are_refused(tmp_path):
     path = packed(tmp_path / "a.tar", "a", kind=tarfile.SYMTYPE)
     with pytest.raises(ValueError, match="link or special file"):
         check_regular(next(members(path)), path)
+
+
+def test_members_are_read_in_any_order(tmp_path):
+    path = packed(tmp_path / "a.tar", "a", "b")
+    places = [
+        (member.offset_data, size) for member, size in zip(members(path), (3, 2), strict=True)
+    ]
+    assert list(read_members(Manifest.of(path), places[::-1])) == [b"ab", b"abc"]
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"other")])
+def test_a_tar_that_changed_between_two_reads_is_noticed(tmp_path, change):
+    path = packed(tmp_path / "a.tar", "a", "b")
+    places = [(member.offset_data, member.size) for member in members(path)]
+    reads = read_members(Manifest.of(path), places)
+    next(reads)
+    change(path)
+    with pytest.raises(DatasetChangedError, match=r"a\.tar"):
+        next(reads)
+
+
+def test_a_member_that_goes_on_behind_the_end_is_refused(tmp_path):
+    path = packed(tmp_path / "a.tar", "a")
+    member = next(members(path))
+    check_whole(member, Manifest.of(path))
+    member.size = 10**6
+    with pytest.raises(ValueError, match=r"a\.tar is truncated within its member a"):
+        check_whole(member, Manifest.of(path))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sklearnish.data._arrow.copied import errors_of, local_copy
 from sklearnish.data._files.changes import Manifest
-from sklearnish.data._files.tar import check_regular, members
+from sklearnish.data._files.tar import check_regular, check_whole, members, read_members
 from sklearnish.data._source import IntArray
 from sklearnish.data._sources.images.names import HIDDEN, LeftOut, is_hidden, takes
 from sklearnish.data._sources.images.stores import Names, Store
@@ -47,8 +47,7 @@ class Tar(Store):
         for member in members(path):
             name = self._inside(member, left)
             if name and check_regular(member, path) and takes(name, self.name, left):
-                if not 0 <= member.size <= self._manifest.size - member.offset_data:
-                    raise ValueError(f"{path} is truncated within its member {member.name}.")
+                check_whole(member, self._manifest)
                 self._offsets.append(member.offset_data)
                 self._sizes.append(member.size)
                 yield os.fsencode(name)
@@ -79,17 +78,9 @@ class Tar(Store):
         return f"{self._start}{name}"
 
     def read(self, rows: IntArray) -> Iterator[bytes]:
-        """Read members through a handle of this call's own: none to share, fork or close."""
-        try:
-            with open(self._manifest.path, "rb") as file:  # noqa: PTH123
-                for row in rows.tolist():
-                    file.seek(self._offsets[row])
-                    data = file.read(self._sizes[row])
-                    self._manifest.check()  # after each read: it may have changed meanwhile
-                    yield data
-        except OSError:
-            self._manifest.check()  # says that it is gone
-            raise
+        """Read members in the order of the rows."""
+        places = ((self._offsets[row], self._sizes[row]) for row in rows.tolist())
+        return read_members(self._manifest, places)
 
     def check_unchanged(self) -> None:
         """Compare the tar, and its copy if there is one, with what was scanned."""

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from sklearnish.data._arrow.conversion import Conversion, cache_folder
 from sklearnish.data._files.atomic import atomic_path
 from sklearnish.data._files.changes import Manifest
-from sklearnish.data._files.tar import check_regular, members
+from sklearnish.data._files.tar import check_regular, check_whole, members, read_at
 from sklearnish.data._source import IntArray
 
 _NAME = re.compile(r"((?:.*/|)[^./][^./]*)[.]([^/]*)")
@@ -124,13 +124,6 @@ def contents(manifest: Manifest, field: str) -> list[bytes | None]:
     return out
 
 
-def read_at(file: Any, offset: int, size: int) -> bytes:
-    """Read a member."""
-    file.seek(offset)
-    data: bytes = file.read(size)
-    return data
-
-
 def _among(table: Any, field: str) -> Any:
     """Tell which members are one of the fields of "jpg;png"."""
     return pc.is_in(table["field"], pa.array(alternatives(field), pa.string()))
@@ -196,8 +189,7 @@ def _walk(manifest: Manifest) -> Iterator[tuple[Any, ...]]:
             if name is None:
                 continue
             check_regular(member, path)
-            if not 0 <= member.size <= manifest.size - member.offset_data:
-                raise ValueError(f"{path} is truncated within its member {member.name}.")
+            check_whole(member, manifest)
             key, field = name
             if key != last:
                 sample, last, fields = sample + 1, key, set()

@@ -15,6 +15,7 @@ from sklearnish.data._decode import Size, require_pillow
 from sklearnish.data._errors import BadRowsError
 from sklearnish.data._files.found import found
 from sklearnish.data._files.paths import Paths, describe
+from sklearnish.data._files.tar import read_members
 from sklearnish.data._named import Names, by_key, labels_given
 from sklearnish.data._same_size import RESIZE, TRIED, SameSize, Sides, sides_of
 from sklearnish.data._source import Column, Field, IntArray, Source
@@ -28,10 +29,8 @@ from sklearnish.data._sources.shards.fields import (
 )
 from sklearnish.data._sources.shards.index import (
     Index,
-    Places,
     alternatives,
     contents,
-    read_at,
 )
 from sklearnish.data._tensors.convert import as_tensor
 
@@ -170,25 +169,13 @@ class ShardSource(Source):
         return self._parts[key].decode(rows, data, self.row_name, order)
 
     def _read(self, rows: IntArray, name: str) -> Iterator[bytes]:
-        """Read a field of samples that lie tar by tar, each through a handle of this call's own."""
+        """Read a field of samples that lie tar by tar."""
         places, shards = self._index.places[name], self._index.shards[rows]
         ends = (np.flatnonzero(np.diff(shards)) + 1).tolist()
         for a, b in itertools.pairwise([0, *ends, len(rows)]):
             if b > a:
-                yield from self._read_tar(int(shards[a]), rows[a:b], places)
-
-    def _read_tar(self, number: int, rows: IntArray, places: Places) -> Iterator[bytes]:
-        """Read members of one tar; it is looked at after each, since it may have changed."""
-        manifest = self._stored[number]
-        try:
-            with open(manifest.path, "rb", buffering=0) as file:  # noqa: PTH123
-                for offset, size in zip(places.offsets[rows], places.sizes[rows], strict=True):
-                    data = read_at(file, int(offset), int(size))
-                    manifest.check()
-                    yield data
-        except OSError:
-            manifest.check()  # says that it is gone
-            raise
+                here = (column[rows[a:b]].tolist() for column in (places.offsets, places.sizes))
+                yield from read_members(self._stored[shards[a]], zip(*here, strict=True))
 
     def _labels(self, rows: IntArray) -> Column:
         """Look up labels."""
