@@ -16,6 +16,7 @@ from sklearnish.data._system.devices import resolve_device
 from sklearnish.data._views.features import FeatureView
 from sklearnish.data._views.rounding import rounded_columns, warn_of_rounding
 from sklearnish.data._views.view import Values
+from sklearnish.data._whole import is_whole
 from sklearnish.data._write_parquet import write_parquet
 from sklearnish.data._write_rows import write_folder
 
@@ -342,7 +343,7 @@ class CopiedDataset(Dataset):
 
 def _check_epochs(epochs: Any) -> None:
     """Refuse what is not a number of epochs."""
-    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 1:
+    if not is_whole(epochs, 1):
         raise ValueError(f"epochs must be an integer of at least 1, got {epochs!r}.")
 
 

@@ -28,6 +28,7 @@ from sklearnish.data._views.gather import read_columns
 from sklearnish.data._views.inputs import Inputs
 from sklearnish.data._views.labels import Labels
 from sklearnish.data._views.view import View
+from sklearnish.data._whole import is_whole
 
 V = TypeVar("V", bound=View)
 
@@ -118,8 +119,7 @@ def _checked(path: str | os.PathLike[str], read: Iterable[str]) -> Path:
 
 def _check_options(rows_per_group: Any, compression: Any) -> None:
     """Refuse what no row group can have, and what pyarrow cannot compress by."""
-    whole = isinstance(rows_per_group, int | np.integer) and not isinstance(rows_per_group, bool)
-    if rows_per_group != "auto" and not (whole and rows_per_group >= 1):
+    if rows_per_group != "auto" and not is_whole(rows_per_group, 1):
         raise ValueError(
             f'rows_per_group must be "auto" or an integer of at least 1, got {rows_per_group!r}.'
         )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import sklearnish as sn
-from sklearnish.data._arrow.conversion import cache_folder
+from sklearnish.data._files.conversion import cache_folder
 from tests.benchmarks._harness import (
     PAIRS,
     Contender,

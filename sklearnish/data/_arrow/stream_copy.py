@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.conversion import Conversion, cache_folder, make_cache_folder
 from sklearnish.data._arrow.table_file import CacheSource, TemporaryCopy, write_cache
+from sklearnish.data._files.conversion import Conversion, cache_folder, make_cache_folder
 from sklearnish.data._source import Source
 from sklearnish.data._system.bar import with_own_lock
 

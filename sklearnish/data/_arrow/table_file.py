@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.conversion import Conversion, cache_folder, make_cache_folder
 from sklearnish.data._errors import DatasetChangedError, explained, raise_system_error
 from sklearnish.data._files.atomic import (
     OwnedFile,
@@ -24,6 +23,7 @@ from sklearnish.data._files.atomic import (
     shared_permissions,
 )
 from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.conversion import Conversion, cache_folder, make_cache_folder
 from sklearnish.data._files.handles import HandlePool
 from sklearnish.data._source import Column, IntArray, Source
 from sklearnish.data._system.threads import ahead

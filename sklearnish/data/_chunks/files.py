@@ -13,6 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+LISTED = 20
+"""Names of arrays that an error lists."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """List the names of the arrays that there are, for errors."""
+    return ", ".join(map(repr, names[:LISTED])) + ", ..." * (len(names) > LISTED) or "none"
+
 
 class UnusableArrayError(ValueError):
     """An array is not there, or cannot be rows; the message continues the name of the file."""

@@ -108,6 +108,14 @@ def sample(path: str | os.PathLike[str], place: int) -> str:
     return digest.hexdigest()
 
 
+def folder_time(folder: str) -> int:
+    """Read when something was last added to a folder or taken away; -1 if it is gone."""
+    try:
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116
+    except OSError:
+        return -1
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The folders and globs that files were found in, so that one added later is noticed."""
@@ -118,7 +126,7 @@ class Listing:
     @classmethod
     def of(cls, paths: Paths, suffixes: Sequence[str] = ()) -> "tuple[list[Path], Listing]":
         """List files as ``expand_paths`` does, and remember where they were looked for."""
-        given = [paths] if isinstance(paths, str | os.PathLike) else as_list(paths)
+        given = as_list(paths)
         files = expand_paths(given, suffixes)  # type: ignore[arg-type]
         known = set(files)
         places = [p for p in map(absolute, given) if p not in known]

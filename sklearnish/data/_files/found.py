@@ -1,6 +1,5 @@
 """What the user gave as paths, found on the disk or in a store."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,5 +40,5 @@ def found(
     if filesystem is None:
         files, listing = Listing.of(paths, suffixes)
         return [Manifest.of(file) for file in files], listing
-    given = [paths] if isinstance(paths, str | os.PathLike) else as_list(paths)
+    given = as_list(paths)
     return RemoteListing.find(Store(filesystem), given, suffixes)

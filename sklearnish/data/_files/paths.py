@@ -37,7 +37,7 @@ def expand_paths(paths: Paths, suffixes: Sequence[str] = ()) -> list[Path]:
     TypeError
         Something is neither a str nor a path.
     """
-    given = [paths] if isinstance(paths, str | os.PathLike) else as_list(paths)
+    given = as_list(paths)
     if not given:
         raise FileNotFoundError("no file was given: the list of paths is empty.")
     files = [file for item in given for file in expand(item, tuple(suffixes))]
@@ -90,7 +90,9 @@ def absolute(item: object) -> Path:
 
 
 def as_list(paths: object) -> list[object]:
-    """List an iterable of paths."""
+    """List one path, or an iterable of paths."""
+    if isinstance(paths, str | os.PathLike):
+        return [paths]
     if not isinstance(paths, Iterable):
         raise TypeError(f"expected a path or a list of paths, got {type(paths).__name__}.")
     return list(paths)

@@ -10,11 +10,10 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from sklearnish.data._reading import messages, processes
 from sklearnish.data._reading.clock import Times
 from sklearnish.data._system.machine import n_cores
+from sklearnish.data._whole import is_whole
 
 NumWorkers = int | Literal["auto"]
 Mode = Literal["inline", "thread", "processes"]
@@ -140,8 +139,7 @@ def check_num_workers(num_workers: Any) -> None:
     """Raise a ValueError for what is neither "auto" nor a number of processes."""
     if isinstance(num_workers, str) and num_workers == "auto":
         return
-    whole = isinstance(num_workers, int | np.integer) and not isinstance(num_workers, bool)
-    if not whole or num_workers < 0:
+    if not is_whole(num_workers, 0):
         raise ValueError(f'num_workers must be "auto" or an integer >= 0, got {num_workers!r}.')
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import narwhals as nw
 
 from sklearnish.data._as_dataset import Columns
-from sklearnish.data._files.paths import is_url, without_credentials
+from sklearnish.data._files.paths import as_list, is_url, without_credentials
 from sklearnish.data._shown import shown
 from sklearnish.data._sources.frames import is_frame
 from sklearnish.data._sources.images.names import SUFFIXES
@@ -59,7 +59,7 @@ def check_given(paths: Any, target: Any = None, weight: Any = None, columns: Any
 def check_local(paths: Any) -> None:
     """Refuse data in the place of a path, and URLs, where only local files are read."""
     check_given(paths)
-    for path in [paths] if isinstance(paths, str | PathLike) else paths:
+    for path in as_list(paths):
         if isinstance(path, str) and is_url(path):
             raise ValueError(
                 f"{without_credentials(path)} is a URL; only local files can be read here. "
@@ -92,8 +92,9 @@ def _are_names(given: Any) -> bool:
 
 
 def asked(target: Columns, weight: str | None, columns: Columns) -> set[str] | None:
-    """List the columns that are asked for by name; None if all are."""
+    """List the columns that are asked for by name; None if none or all are."""
     if columns is None:
         return None
     given = [names for names in (target, weight, columns) if names is not None]
-    return {name for names in given for name in ([names] if isinstance(names, str) else names)}
+    names = {name for some in given for name in ([some] if isinstance(some, str) else some)}
+    return names or None

@@ -3,13 +3,13 @@
 import glob
 import os
 import pathlib
-from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
 from sklearnish.data._as_dataset import view_of
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._files.paths import is_url, needs_filesystem, path_text
+from sklearnish.data._same_size import Sides
 from sklearnish.data._scan.given import Path, Paths, check_given
 from sklearnish.data._sources.images.source import (
     images_from_paths,
@@ -17,14 +17,12 @@ from sklearnish.data._sources.images.source import (
     images_in_tar,
 )
 
-Size = int | Sequence[int] | None
-
 
 def scan_images(
     paths: Paths,
     *,
     labels: Any = None,
-    size: Size = None,
+    size: Sides = None,
     root: Path | None = None,
     filesystem: Any = None,
 ) -> Dataset:

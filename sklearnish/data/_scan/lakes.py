@@ -78,7 +78,7 @@ def scan_delta(
     (2, 2)
     """
     check_roles(target, weight, columns)
-    names = asked(target, weight, columns) or None
+    names = asked(target, weight, columns)
     return view_of(delta_table(path, version, names, storage_options), target, weight, columns)
 
 
@@ -147,6 +147,6 @@ def scan_iceberg(
     >>> catalog.close()
     """
     check_roles(target, weight, columns)
-    names = asked(target, weight, columns) or None
+    names = asked(target, weight, columns)
     source = iceberg_table(table, snapshot_id, names)
     return view_of(source, target, weight, columns)

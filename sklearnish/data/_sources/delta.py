@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import numpy as np
 import pyarrow as pa
 
 from sklearnish.data._arrow.columns import chosen
 from sklearnish.data._arrow.stream_copy import StreamCopy
 from sklearnish.data._files.paths import absolute, is_url, path_text
 from sklearnish.data._shown import shown
+from sklearnish.data._whole import is_whole
 
 _IN_ORDER = {"datafusion.execution.target_partitions": "1"}
 """With several the rows come in another order each time."""
@@ -99,8 +99,7 @@ def _location(path: Any, storage_options: Mapping[str, str] | None) -> str:
 
 def _opened(where: str, version: Any, storage_options: Mapping[str, str] | None) -> Any:
     """Open a table; it stays at its version."""
-    whole = isinstance(version, int | np.integer) and not isinstance(version, bool)
-    if version is not None and not (whole and version >= 0):
+    if version is not None and not is_whole(version, 0):
         raise ValueError(f"version must be a whole number from 0 on, got {shown(version)}.")
     options = None if storage_options is None else dict(storage_options)
     open_ = partial(_deltalake().DeltaTable, where, storage_options=options)

@@ -11,17 +11,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sklearnish.data._chunks.files import ArrayFile, ArrayFiles, Layout, UnusableArrayError
+from sklearnish.data._chunks.files import (
+    LISTED,
+    ArrayFile,
+    ArrayFiles,
+    Layout,
+    UnusableArrayError,
+    listed,
+)
 from sklearnish.data._chunks.source import ChunkedSource
 from sklearnish.data._errors import raise_system_error
-from sklearnish.data._files.changes import Listing, Manifest
+from sklearnish.data._files.found import found
 from sklearnish.data._files.paths import Paths, describe
 from sklearnish.data._named import Names
 
 _SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".h5ad", ".nc")
 _ERRORS = (OSError, KeyError, RuntimeError, ValueError)
 _MOST_LINKS = 32
-_LISTED = 20
 
 
 def hdf5_source(paths: Paths, names: Names, target: Any = None) -> ChunkedSource:
@@ -42,9 +48,8 @@ class Hdf5Files(ArrayFiles):
 
     def __init__(self, paths: Paths) -> None:
         require_h5py()
-        files, self._listing = Listing.of(paths, _SUFFIXES)
-        self.name = describe(paths if isinstance(paths, str) else files)
-        self._manifests = [Manifest.of(file) for file in files]
+        self._manifests, self._listing = found(paths, _SUFFIXES)
+        self.name = describe(paths if isinstance(paths, str) else self.paths)
 
     @property
     def paths(self) -> Sequence[str]:  # type: ignore[override]
@@ -174,12 +179,11 @@ def _no_dataset(file: Any, name: str, found: Any) -> str:
     def visit(path: str, thing: Any) -> int | None:
         if hasattr(thing, "shape"):
             names.append(path)
-        return len(names) if len(names) > _LISTED else None
+        return len(names) if len(names) > LISTED else None
 
     file.visititems(visit)
-    listed = ", ".join(map(repr, names[:_LISTED])) + ", ..." * (len(names) > _LISTED)
     what = "has no dataset" if found is None else "has a group, not a dataset,"
-    return f"{what} {name!r}. Its datasets are {listed or 'none'}."
+    return f"{what} {name!r}. Its datasets are {listed(names)}."
 
 
 def _check_stored_here(dataset: Any, name: str) -> None:

@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sklearnish.data._chunks.files import ArrayFile, ArrayFiles, Layout, UnusableArrayError
+from sklearnish.data._chunks.files import (
+    ArrayFile,
+    ArrayFiles,
+    Layout,
+    UnusableArrayError,
+    listed,
+)
 from sklearnish.data._chunks.source import ChunkedSource
 from sklearnish.data._errors import DatasetChangedError, explained
-from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.changes import Manifest, folder_time
 from sklearnish.data._files.handles import HandlePool
 from sklearnish.data._files.paths import Paths, absolute, as_list, describe, path_text
 from sklearnish.data._named import Names, by_key
@@ -25,7 +31,6 @@ _NOTES = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 """Files that say what an array is."""
 
 _MOST_FOLDERS = 10_000
-_LISTED = 20
 _TEXT = "TUS"
 """Kinds of NumPy types that hold text."""
 
@@ -51,7 +56,7 @@ class ZarrStores(ArrayFiles):
 
     def __init__(self, paths: Paths, names: Sequence[str]) -> None:
         require_zarr()
-        given = [paths] if isinstance(paths, str | os.PathLike) else as_list(paths)
+        given = as_list(paths)
         stores = [store for item in given for store in _expand(item)]
         self.name = describe(paths if isinstance(paths, str) else stores)
         self.paths = [str(store) for store in stores]
@@ -146,7 +151,7 @@ class _Watched:
         """Raise DatasetChangedError if any folder changed."""
         self.check()
         for folder, time in self._times.items():
-            if not os.path.exists(folder) or _time(folder) != time:  # noqa: PTH110
+            if folder_time(folder) != time:
                 raise DatasetChangedError(
                     f"chunks in {folder} were written or removed since it was scanned. Scan "
                     "again, and do not write to an array that is being read."
@@ -165,12 +170,7 @@ def _times(arrays: Sequence[Path]) -> Iterator[tuple[str, int]]:
             count += 1
             if count > _MOST_FOLDERS:
                 return
-            yield folder, _time(folder)
-
-
-def _time(folder: str) -> int:
-    """Read when something was last added to a folder or taken away."""
-    return os.stat(folder).st_mtime_ns  # noqa: PTH116
+            yield folder, folder_time(folder)
 
 
 def require_zarr() -> Any:
@@ -217,8 +217,7 @@ def _no_array(root: Any, name: str) -> str:
         return f"is an array itself, so it has no {name!r}. Leave X out, or give its folder's path."
     found = root.members(max_depth=None)
     names = [path for path, thing in found if hasattr(thing, "chunks")]
-    listed = ", ".join(map(repr, sorted(names)[:_LISTED])) + ", ..." * (len(names) > _LISTED)
-    return f"has no array {name!r}. Its arrays are {listed or 'none'}."
+    return f"has no array {name!r}. Its arrays are {listed(sorted(names))}."
 
 
 def _check_codecs(described: Any, name: str) -> None:

@@ -21,6 +21,7 @@ from sklearnish.data._views.inputs import Inputs
 from sklearnish.data._views.labels import Labels, values_of
 from sklearnish.data._views.row_numbers import Rows
 from sklearnish.data._views.view import View
+from sklearnish.data._whole import is_whole
 
 V = TypeVar("V", bound=View)
 
@@ -60,8 +61,7 @@ def windows_of(view: V, length: int, horizon: Any, stride: int, groups: str | No
 
 def _check_whole(name: str, value: Any, least: int) -> None:
     """Refuse what is not a whole number of at least so many."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
+    if not is_whole(value, least):
         raise ValueError(f"{name} must be an integer of at least {least}, got {shown(value)}.")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sklearnish.data._arrow.conversion import Conversion, cache_folder
 from sklearnish.data._arrow.table_file import CacheSource
+from sklearnish.data._files.conversion import Conversion, cache_folder
 from sklearnish.data._files.found import found
 from sklearnish.data._files.paths import Paths, describe
 from sklearnish.data._sources.csv.conversion import Converter, read_note

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from sklearnish.data._arrow import columns as arrow
 from sklearnish.data._decode import require_pillow
-from sklearnish.data._same_size import TRIED, SameSize
+from sklearnish.data._same_size import DECODING_SECONDS, TRIED, SameSize
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.hugging_face import features as hf
 from sklearnish.data._sources.hugging_face.rows import Rows
@@ -196,7 +196,7 @@ class HuggingFaceArrays(HuggingFaceSource):
                 f"the images of this Hugging Face Dataset are of mode {mode!r}; they are read as "
                 "RGB. Say so: X.cast_column(name, datasets.Image(mode='RGB'))."
             )
-        self.work, self.row_seconds = "reading and decoding", 5e-4
+        self.work, self.row_seconds = "reading and decoding", DECODING_SECONDS
         self._block_rows, self.in_memory = None, False
         if self.n_rows:
             tried = np.arange(min(self.n_rows, TRIED))

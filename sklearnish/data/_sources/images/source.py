@@ -16,7 +16,7 @@ from sklearnish.data._decode import require_pillow
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.found import found
 from sklearnish.data._files.paths import path_text, without_credentials
-from sklearnish.data._same_size import RESIZE, TRIED, SameSize, Sides, sides_of
+from sklearnish.data._same_size import DECODING_SECONDS, RESIZE, TRIED, SameSize, Sides, sides_of
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.images.labels import Coded, Labels, given, labelled
 from sklearnish.data._sources.images.names import SUFFIXES, LeftOut
@@ -53,7 +53,7 @@ class ImageSource(Source):
 
     tabular = False
     work = "reading and decoding"
-    row_seconds = 5e-4  # a JPEG of 224 to 500 pixels a side, to 64 x 64
+    row_seconds = DECODING_SECONDS
 
     def __init__(self, store: Store, labels: Coded | None, size: Sides) -> None:
         require_pillow()

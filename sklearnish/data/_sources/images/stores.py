@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sklearnish.data._errors import DatasetChangedError
-from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.changes import Manifest, folder_time
 from sklearnish.data._source import IntArray
 from sklearnish.data._sources.images.names import HIDDEN, LOOP, LeftOut, class_of, is_hidden, takes
 
@@ -205,7 +205,7 @@ class Folders:
 
     def check(self, names: Names) -> None:
         """Raise DatasetChangedError if a folder that changed holds another image."""
-        if all(_time(folder) == time for folder, time in self._times.items()):
+        if all(folder_time(folder) == time for folder, time in self._times.items()):
             return
         known = set(names)
         for picture in Folders(Path(self._root)).pictures(LeftOut()):
@@ -219,11 +219,3 @@ class Folders:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the times at home: who watches is the process that scanned."""
         return {**self.__dict__, "_times": {}, "found": set()}
-
-
-def _time(folder: str) -> int:
-    """Read when something was last added to a folder or taken away; -1 if it is gone."""
-    try:
-        return os.stat(folder).st_mtime_ns  # noqa: PTH116
-    except OSError:
-        return -1

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sklearnish.data._arrow.copied import errors_of, local_copy
 from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.local_copy import errors_of, local_copy
 from sklearnish.data._files.tar import check_regular, check_whole, members, read_members
 from sklearnish.data._source import IntArray
 from sklearnish.data._sources.images.names import HIDDEN, LeftOut, is_hidden, takes

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sklearnish.data._arrow.copied import errors_of, local_copy
 from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.found import found
 from sklearnish.data._files.handles import HandlePool
 from sklearnish.data._files.limits import ROWS_PER_BYTE, check_limit
+from sklearnish.data._files.local_copy import errors_of, local_copy
 from sklearnish.data._files.paths import Paths, describe
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.npy.row_file import Layout, RowFile

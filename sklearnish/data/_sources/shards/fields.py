@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sklearnish.data._same_size import decode_into
+from sklearnish.data._same_size import NameRow, decode_into
 from sklearnish.data._shown import shown
 from sklearnish.data._source import Field, IntArray
 
@@ -18,8 +18,6 @@ _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
 _TEXTS = ("txt", "text", "transcript")
 _JSON = ("json", "jsn")
 _LABELS = "biufU"
-
-NameRow = Callable[[int], str]
 
 
 def kind_of(field: str) -> str:

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sklearnish.data._arrow.conversion import Conversion, cache_folder
 from sklearnish.data._files.atomic import atomic_path
 from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.conversion import Conversion, cache_folder
 from sklearnish.data._files.tar import check_regular, check_whole, members, read_at
 from sklearnish.data._source import IntArray
 

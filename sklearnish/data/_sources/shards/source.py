@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sklearnish.data._arrow.copied import errors_of, local_copy
 from sklearnish.data._decode import Size, require_pillow
 from sklearnish.data._errors import BadRowsError
 from sklearnish.data._files.found import found
+from sklearnish.data._files.local_copy import errors_of, local_copy
 from sklearnish.data._files.paths import Paths, describe
 from sklearnish.data._files.tar import read_members
 from sklearnish.data._named import Names, by_key, labels_given
-from sklearnish.data._same_size import RESIZE, TRIED, SameSize, Sides, sides_of
+from sklearnish.data._same_size import DECODING_SECONDS, RESIZE, TRIED, SameSize, Sides, sides_of
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.shards.fields import (
     IMAGES,
@@ -97,7 +97,7 @@ class ShardSource(Source):
             self.schema["y"] = Field.of_numpy(self._y.dtype, self._y.shape[1:])
         self.schema["key"] = self.schema["shard"] = Field("string", "text")
         if any(_is_image(name) for name in self._names.values()):
-            self.row_seconds = 5e-4
+            self.row_seconds = DECODING_SECONDS
 
     def _check_fields(self, names: list[str]) -> None:
         """Refuse fields that no sample has."""

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sklearnish.data import scan_csv
-from sklearnish.data._arrow.conversion import cache_folder
 from sklearnish.data._errors import DatasetChangedError
+from sklearnish.data._files.conversion import cache_folder
 from sklearnish.data._fingerprint import fingerprint_of_rows
 from sklearnish.data._sources.csv.source import CsvSource
 from tests.data.csv_files import check_like_pandas, dtypes, everything, scan

@@ -4,11 +4,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from sklearnish.data._arrow.copied import errors_of, local_copy
 from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._files import remote_file, store
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.found import found
+from sklearnish.data._files.local_copy import errors_of, local_copy
 from tests.data.object_server import serving
 
 DATA = os.urandom(300_000)

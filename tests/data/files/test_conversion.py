@@ -1,6 +1,6 @@
 import pytest
 
-from sklearnish.data._arrow.conversion import Conversion, _cache_lock, cache_folder
+from sklearnish.data._files.conversion import Conversion, _cache_lock, cache_folder
 
 
 def test_the_cache_folder_can_be_chosen(tmp_path, monkeypatch):

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from sklearnish.data._arrow.conversion import Conversion, cache_folder
 from sklearnish.data._files.atomic import atomic_path, check_free_space
 from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.conversion import Conversion, cache_folder
 from sklearnish.data._files.remote import RemoteManifest
 from sklearnish.data._system.bar import with_own_lock
 
