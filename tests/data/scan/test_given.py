@@ -1,11 +1,21 @@
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
-from sklearnish.data import check_no_path, scan_csv, scan_images, scan_npy, scan_parquet
+from sklearnish.data import (
+    check_no_path,
+    scan_arrow,
+    scan_csv,
+    scan_images,
+    scan_npy,
+    scan_parquet,
+    scan_sql,
+)
 
 SCANS = [scan_parquet, scan_csv, scan_npy, scan_images]
 
@@ -97,3 +107,16 @@ def test_a_name_of_a_file_is_no_rows(X, scan):
 @pytest.mark.parametrize("X", [[], ["some text"], [[1.0]], np.zeros((2, 2)), None], ids=repr)
 def test_what_is_no_name_of_a_file(X):
     check_no_path(X)
+
+
+def test_no_columns_at_all_are_refused_by_whatever_scans_a_table(folder):
+    table = pa.table({"a": [1.0, 2.0]})
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE t AS SELECT 1 AS a")
+    for scan in (
+        lambda: scan_parquet(folder / "0.parquet", columns=[]),
+        lambda: scan_arrow(table, columns=[]),
+        lambda: scan_sql("SELECT * FROM t", connection, columns=[]),
+    ):
+        with pytest.raises(ValueError, match=r"has no feature columns besides \(\)"):
+            scan()
