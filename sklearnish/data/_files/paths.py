@@ -41,14 +41,19 @@ def expand_paths(paths: Paths, suffixes: Sequence[str] = ()) -> list[Path]:
     if not given:
         raise FileNotFoundError("no file was given: the list of paths is empty.")
     files = [file for item in given for file in expand(item, tuple(suffixes))]
-    seen: set[Path] = set()
-    for file in files:
-        if file in seen:
-            raise ValueError(f"{file} is given twice: its rows would be read twice. Remove one.")
-        seen.add(file)
-        if file.stat().st_size == 0:
-            raise ValueError(f"{file} is empty (0 bytes). Remove it, or write it again.")
+    check_each((str(file), file.stat().st_size) for file in files)
     return files
+
+
+def check_each(files: Iterable[tuple[str, int]]) -> None:
+    """Refuse files, by name and size, that are empty or given twice."""
+    seen = set()
+    for name, size in files:
+        if name in seen:
+            raise ValueError(f"{name} is given twice: its rows would be read twice. Remove one.")
+        seen.add(name)
+        if size == 0:
+            raise ValueError(f"{name} is empty (0 bytes). Remove it, or write it again.")
 
 
 def path_text(path: object) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._files.changes import Item, Listing, Manifest, Result
-from sklearnish.data._files.paths import is_data, path_text
+from sklearnish.data._files.paths import check_each, is_data, path_text
 from sklearnish.data._files.remote_file import RemoteFile, StreamedFile
 from sklearnish.data._files.store import REQUESTS, Store, digest, version
 from sklearnish.data._system.threads import in_threads
@@ -126,7 +126,7 @@ class RemoteListing(Listing):
         manifests: list[Manifest] = store.at_once(
             lambda pair: RemoteManifest.of_object(store, *pair), objects
         )
-        _check_each(manifests)
+        check_each((manifest.path, manifest.size) for manifest in manifests)
         names = tuple(store.name(store.location(place)) for place in places)
         return manifests, cls(names, tuple(suffixes), store, tuple(places))
 
@@ -196,18 +196,6 @@ class RemoteListing(Listing):
             return (function(item) for item in items)
         n = int(max(1, min(REQUESTS, _AT_ONCE // max(1.0, nbytes))))
         return in_threads(function, items, n, n - 1)
-
-
-def _check_each(manifests: Sequence[Manifest]) -> None:
-    """Refuse objects that are empty, or given twice."""
-    seen = set()
-    for manifest in manifests:
-        name = manifest.path
-        if name in seen:
-            raise ValueError(f"{name} is given twice: its rows would be read twice. Remove one.")
-        seen.add(name)
-        if manifest.size == 0:
-            raise ValueError(f"{name} is empty (0 bytes). Remove it, or write it again.")
 
 
 def _objects(

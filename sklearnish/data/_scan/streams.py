@@ -12,7 +12,7 @@ from sklearnish.data._sources.sql.query import sql_rows
 
 
 def scan_arrow(
-    x: Any,
+    stream: Any,
     *,
     target: Columns = None,
     weight: str | None = None,
@@ -29,7 +29,7 @@ def scan_arrow(
 
     Parameters
     ----------
-    x : object
+    stream : object
         Anything with ``__arrow_c_stream__``, such as a ``pyarrow.RecordBatchReader`` or a DuckDB
         relation; a polars LazyFrame, which is run batch by batch; a ``pyarrow.dataset.Dataset``
         or Scanner; a cursor of ADBC after its query; a pyiceberg scan; a Hugging Face
@@ -54,7 +54,7 @@ def scan_arrow(
     Raises
     ------
     TypeError
-        If `x` gives no record batches, or `target`, `weight` or `columns` are not names.
+        If `stream` gives no record batches, or `target`, `weight` or `columns` are not names.
     ValueError
         If the stream has no rows, no such column or two columns of one name, or `refresh` is
         given without a `name`.
@@ -92,7 +92,7 @@ def scan_arrow(
     """
     check_roles(target, weight, columns)
     _check_name(name, refresh)
-    source = arrow_stream(x, asked(target, weight, columns), name, refresh)
+    source = arrow_stream(stream, asked(target, weight, columns), name, refresh)
     return view_of(source, target, weight, columns)
 
 

@@ -109,9 +109,10 @@ def test_what_is_no_name_of_a_file(X):
     check_no_path(X)
 
 
-def test_no_columns_at_all_are_refused_by_whatever_scans_a_table(folder):
+def test_no_columns_at_all_are_refused_by_whatever_scans_a_table(folder, request):
     table = pa.table({"a": [1.0, 2.0]})
     connection = sqlite3.connect(":memory:")
+    request.addfinalizer(connection.close)
     connection.execute("CREATE TABLE t AS SELECT 1 AS a")
     for scan in (
         lambda: scan_parquet(folder / "0.parquet", columns=[]),

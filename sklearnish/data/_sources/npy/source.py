@@ -22,6 +22,7 @@ from sklearnish.data._files.handles import HandlePool
 from sklearnish.data._files.limits import ROWS_PER_BYTE, check_limit
 from sklearnish.data._files.local_copy import errors_of, local_copy
 from sklearnish.data._files.paths import Paths, describe
+from sklearnish.data._npy_header import NpyHeader, npy_header
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.npy.row_file import Layout, RowFile
 
@@ -306,14 +307,11 @@ def _stacked_target(target: Any, filesystem: Any) -> _Stack:
         ) from error
 
 
-def _read_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Read shape, Fortran order, dtype and where the data begin."""
+def _read_header(path: Path) -> NpyHeader:
+    """Read a header; errors name the file."""
     with path.open("rb") as file:
         try:
-            version = np.lib.format.read_magic(file)
-            # Version 3 differs from 2 in that names of record fields may be Unicode.
-            read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-            shape, fortran, dtype = read[version[0]](file)
+            return npy_header(file)
         except KeyError:
             raise ValueError(f"{path} holds records; save a plain array instead.") from None
         except Exception as error:  # numpy raises whatever the text of a header ran into
@@ -321,4 +319,3 @@ def _read_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
                 f"{path} cannot be read as .npy ({error}). It must be written by numpy.save; of an "
                 ".npz archive save each array by itself."
             ) from error
-        return shape, fortran, dtype, file.tell()

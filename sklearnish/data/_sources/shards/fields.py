@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sklearnish.data._npy_header import NpyHeader, npy_header
 from sklearnish.data._same_size import NameRow, decode_into
 from sklearnish.data._shown import shown
 from sklearnish.data._source import Field, IntArray
@@ -131,15 +132,12 @@ def array_of(data: bytes) -> npt.NDArray[Any]:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Read shape, Fortran order, dtype and where the numbers begin."""
-    file = BytesIO(data)
-    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+def _header(data: bytes) -> NpyHeader:
+    """Read a header."""
     try:
-        shape, fortran, dtype = read[np.lib.format.read_magic(file)[0]](file)
+        return npy_header(BytesIO(data))
     except Exception as error:  # numpy raises whatever the text of a header ran into
         raise ValueError(f"it is no .npy file ({error})") from error
-    return shape, fortran, dtype, file.tell()
 
 
 class SameArray:
@@ -172,7 +170,9 @@ class SameArray:
                 self.field = Field.of_numpy(first.dtype, first.shape)
                 self._dtype = first.dtype
                 # Most files begin with the same bytes, which take longer to parse than to compare.
-                self._header = content[: _header(content)[3]] if first.flags.c_contiguous else None
+                self._header = (
+                    content[: _header(content).offset] if first.flags.c_contiguous else None
+                )
                 return
         raise errors[0]
 

@@ -118,8 +118,8 @@ class ShardSource(Source):
         data = self._read(has, name)
         if not _is_image(name):
             return SameArray(has, data, self.row_name)
-        found = SameSize.of(data, lambda i: self.row_name(int(has[i])), RESIZE)
-        return replace(found, first=int(has[found.first]))
+        same = SameSize.of(data, lambda i: self.row_name(int(has[i])), RESIZE)
+        return replace(same, first=int(has[same.first]))
 
     def _X_field(self) -> Field:
         """Describe the rows."""
