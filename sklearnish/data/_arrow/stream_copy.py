@@ -1,16 +1,18 @@
 """Streams of record batches, copied once into the cache folder and found there by a key."""
 
+import os
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sklearnish.data._arrow import columns as arrow
-from sklearnish.data._arrow.table_file import CacheSource, TemporaryCopy, write_cache
+from sklearnish.data._arrow.table_file import CacheSource, TemporaryCopy, check_rows, write_cache
 from sklearnish.data._files.conversion import Conversion, cache_folder, make_cache_folder
 from sklearnish.data._source import Source
 from sklearnish.data._system.bar import with_own_lock
@@ -144,25 +146,39 @@ def picked(stream: Stream, asked: Collection[str] | None, title: str) -> Stream:
 
 
 class Spill:
-    """Tables on disk, to be read once more; the file has no name and is gone when it is closed."""
+    """Tables on disk, to be read again; the file has no name and is gone when it is closed.
+
+    Several may read them at the same time: what reads ahead may not be done when others begin.
+    """
 
     def __init__(self, opened: ExitStack) -> None:
         make_cache_folder(cache_folder())
         file = tempfile.TemporaryFile(dir=cache_folder())  # noqa: SIM115 - `opened` closes it
-        self._file = opened.enter_context(file)
+        self._file, self._lock = opened.enter_context(file), Lock()
+        self._places: list[tuple[int, int, int]] = []  # first byte, bytes and rows of a table
 
     def add(self, table: Any) -> None:
         """Write a table, whatever its types are."""
-        with pa.ipc.new_stream(self._file, table.schema) as writer:
-            writer.write(table)
+        with self._lock:
+            start = self._file.seek(0, os.SEEK_END)
+            with pa.ipc.new_stream(self._file, table.schema) as writer:
+                writer.write(table)
+            self._places.append((start, self._file.tell() - start, table.num_rows))
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the tables."""
-        end = self._file.tell()
-        self._file.seek(0)
-        while self._file.tell() < end:
-            with pa.ipc.open_stream(self._file) as reader:
-                yield reader.read_all()
+        return map(self._read, self._places)
+
+    def _read(self, place: tuple[int, int, int]) -> Any:
+        """Read a table, all of its rows."""
+        start, n_bytes, n_rows = place
+        with self._lock:
+            self._file.seek(start)
+            stored = self._file.read(n_bytes)
+        with pa.ipc.open_stream(stored) as reader:
+            table = reader.read_all()
+        check_rows(n_rows, table.num_rows)
+        return table
 
 
 def _twice(open_stream: Callable[[], Stream], opened: ExitStack) -> Callable[[], Stream]:

@@ -79,20 +79,39 @@ def _write_table(
 ) -> None:
     """Write rows, the next of which are made meanwhile, into a file that is there."""
     schema = pa.schema([(name, arrow.plain(dtype)) for name, dtype in types.items()])
-    _write(path, equal_batches(ahead(batches), schema, batch_rows), schema)
+    came = 0
+
+    def counted() -> Iterator[Any]:
+        nonlocal came
+        for batch in batches:
+            came += batch.num_rows
+            yield batch
+
+    written = _write(path, equal_batches(ahead(counted()), schema, batch_rows), schema)
+    check_rows(came, written)
 
 
-def _write(path: Path, batches: Iterable[Any], schema: Any) -> None:
-    """Write batches; the disk is busy from the beginning, so that it is soon done at the end."""
+def check_rows(came: int, kept: int) -> None:
+    """Raise if a copy has other rows than what it was made of: none may be lost in silence."""
+    if came != kept:
+        raise RuntimeError(
+            f"{came:,} rows came to be copied, but the copy has {kept:,}. This is a fault of "
+            "sklearnish: report it, please."
+        )
+
+
+def _write(path: Path, batches: Iterable[Any], schema: Any) -> int:
+    """Write batches and count their rows; the disk is busy early, so that it is soon done."""
     with (
         path.open("rb+") as file,
         ThreadPoolExecutor(1, "sklearnish-fsync") as disk,
         pa.output_stream(str(path), buffer_size=_WRITE_NBYTES) as stream,
         pa.ipc.new_file(stream, schema) as writer,
     ):
-        synced, n_bytes = None, 0
+        synced, n_bytes, n_rows = None, 0, 0
         for batch in batches:
             writer.write_batch(batch)
+            n_rows += batch.num_rows
             n_bytes += batch.nbytes
             if n_bytes >= _SYNC_NBYTES:
                 if synced:
@@ -100,6 +119,7 @@ def _write(path: Path, batches: Iterable[Any], schema: Any) -> None:
                 synced, n_bytes = disk.submit(os.fsync, file.fileno()), 0
         if synced:
             synced.result()
+    return n_rows
 
 
 def equal_batches(pieces: Iterable[Any], schema: Any, n_rows: int | None) -> Iterator[Any]:

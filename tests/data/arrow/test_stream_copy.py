@@ -1,11 +1,13 @@
 import pickle
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from sklearnish.data._arrow.stream_copy import StreamCopy, batch_rows
+from sklearnish.data._arrow import table_file
+from sklearnish.data._arrow.stream_copy import Spill, StreamCopy, batch_rows, copy_once
 
 TABLE = pa.table({"a": np.arange(1000.0), "t": [f"t{i % 7}" for i in range(1000)]})
 
@@ -77,6 +79,51 @@ def test_lists_of_one_length_are_features(lists, shape, large):
     source = StreamCopy("t", "t", [1], Stream(pa.table({"v": lists}), n_rows=50))
     assert source.schema["v"].shape == shape
     assert read(source) == {"v": lists.to_pylist()}
+
+
+@pytest.mark.parametrize("odd", [0, 1, 5, 57, 99])
+@pytest.mark.parametrize("other", [[1.0], [1.0, 2.0, 3.0], []])
+def test_no_row_is_lost_where_a_list_of_another_length_comes_late(odd, other):
+    lists = [[float(i), 1.0] for i in range(1000)]
+    lists[odd * 10 + 3] = other
+    table = pa.table({"v": pa.array(lists, pa.list_(pa.float64())), "i": range(1000)})
+    once = iter([(table.schema, iter(table.to_batches(10)))])
+    copy = copy_once("t", "t", lambda: next(once), name=None, version="", refresh=False)
+    assert read(copy) == table.to_pydict()
+
+
+def test_two_lists_that_differ_late_lose_no_row():
+    lists = {name: [[1.0, 2.0] for _ in range(600)] for name in "ab"}
+    lists["a"][205], lists["b"][470] = [1.0], [1.0]
+    table = pa.table(lists)
+    once = iter([(table.schema, iter(table.to_batches(10)))])
+    copy = copy_once("t", "t", lambda: next(once), name="n", version="", refresh=False)
+    assert read(copy) == lists
+
+
+def test_tables_on_disk_are_read_by_several_at_once():
+    tables = [pa.table({"i": range(7 * i, 7 * i + 7)}) for i in range(9)]
+    with ExitStack() as opened:
+        spill = Spill(opened)
+        for table in tables[:5]:
+            spill.add(table)
+        first = iter(spill)
+        assert [next(first), next(first)] == tables[:2]
+        assert list(spill) == tables[:5]
+        for table in tables[5:]:
+            spill.add(table)
+        assert list(first) == tables[2:]
+        assert list(spill) == tables
+
+
+def test_rows_that_were_not_written_are_an_error(tmp_path, monkeypatch):
+    whole = table_file.equal_batches
+    monkeypatch.setattr(table_file, "equal_batches", lambda *a: list(whole(*a))[1:])
+    with pytest.raises(RuntimeError, match="1,000 rows came to be copied, but the copy has 700"):
+        table_file.write_cache(
+            tmp_path / "t.arrow", TABLE.to_batches(), {"a": pa.float64()}, batch_rows=300
+        )
+    assert not (tmp_path / "t.arrow").exists()
 
 
 def test_what_arrow_takes_no_rows_of_is_stored_plainly():
