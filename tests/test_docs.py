@@ -18,26 +18,20 @@ def _blocks(path: str) -> str:
     return "\n".join(BLOCK.findall((ROOT / path).read_text()))
 
 
+QUICK = ("README.md", "docs/index.md", "docs/sources.md")
+LONG = ("tables", "images", "columns", "pictures", "callbacks", "default_modules", "deployment")
 PAGES_WITH_CODE = [
-    ("README.md", ""),
-    ("docs/index.md", ""),
-    ("docs/tables.md", ""),
-    ("docs/images.md", ""),
-    ("docs/sources.md", ""),
-    ("docs/columns.md", ""),
-    ("docs/pictures.md", ""),
-    ("docs/callbacks.md", ""),
-    ("docs/default_modules.md", ""),
-    pytest.param("docs/deployment.md", "", marks=pytest.mark.slow),
+    *QUICK,
+    *(pytest.param(f"docs/{name}.md", marks=pytest.mark.slow) for name in LONG),
 ]
 
 
-@pytest.mark.parametrize(("path", "setup"), PAGES_WITH_CODE)
-def test_python_blocks_run(path, setup, tmp_path):
+@pytest.mark.parametrize("path", PAGES_WITH_CODE)
+def test_python_blocks_run(path, tmp_path):
     code = _blocks(path)
     assert code, f"{path} has no ```python block"
     script = tmp_path / "page.py"
-    script.write_text(setup + code)
+    script.write_text(code)
     done = subprocess.run(
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
     )

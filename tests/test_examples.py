@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = [ROOT / "tutorial/2_files.py", *sorted(ROOT.glob("examples/*.py"))]
-QUICK = {"quickstart.py", "2_files.py"}
+QUICK = {"2_files.py"}
 NEEDS = {"plot_optuna_pruning.py": "optuna", "track_with_mlflow.py": "mlflow"}
 
 

@@ -43,6 +43,7 @@ def run(folder, pages, *, all_blocks):
     )
 
 
+@pytest.mark.slow
 def test_blocks_run(tmp_path):
     done = run(tmp_path, [page for page in PAGES if blocks(page)], all_blocks=False)
     assert done.returncode == 0, done.stderr

@@ -79,6 +79,7 @@ TABULAR = [
 ]
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     TABULAR,
     expected_failed_checks=lambda _: {

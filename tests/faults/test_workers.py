@@ -120,7 +120,7 @@ if __name__ == "__main__":
     print(json.dumps([*result, fit(0)[0]]))
 '''
 
-QUICK = {(way, "fork", "main") for way in ("SIGKILL", "hang", "unpicklable", "limit")}
+QUICK = {(way, "fork", "main") for way in ("SIGKILL", "unpicklable")}
 CELLS = [
     pytest.param(*cell, marks=() if cell in QUICK else pytest.mark.slow)
     for cell in itertools.product(FAULTS, METHODS, PLACES)

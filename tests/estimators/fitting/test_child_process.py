@@ -226,6 +226,7 @@ def test_a_daemonic_process_is_told_so():
         assert "isolate=True starts a process, which a daemonic" in pool.apply(fit_where_it_may_not)
 
 
+@pytest.mark.slow
 def test_a_search_goes_on():
     search = GridSearchCV(
         classifier(isolate=True),

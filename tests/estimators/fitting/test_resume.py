@@ -530,6 +530,7 @@ def check_killed(table, tmp_path, workers, delays):
     assert not list(fit.glob(".*.part"))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_with_other_workers(table, tmp_path):
     check_killed(table, tmp_path, (0, 2), [0.05])
 

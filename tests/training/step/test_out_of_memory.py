@@ -44,6 +44,7 @@ def run(code):
 
 
 @linux
+@pytest.mark.slow
 def test_prediction_halves_what_does_not_fit_but_not_a_size_given_by_hand():
     printed = run("""
 kinds = [X, sn.as_dataset(X), sn.as_dataset(X)[::-1]]
