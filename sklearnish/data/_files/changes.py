@@ -53,9 +53,16 @@ class Manifest:
         self.check()
 
     def stamp(self, place: int | None) -> list[Any]:
-        """Return what tells this version of the file from others: with a sample, if asked to."""
+        """Return what tells this version of the file from others: with a sample, if asked to.
+
+        A folder has nothing to take samples of.
+        """
         known = [self.path, self.size, self.mtime_ns]
-        return known if place is None else [*known, sample(self.path, place)]
+        return (
+            known
+            if place is None or Path(self.path).is_dir()
+            else [*known, sample(self.path, place)]
+        )
 
     def open(self) -> Any:
         """Open the file for reading at any place."""

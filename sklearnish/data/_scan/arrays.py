@@ -112,6 +112,11 @@ def scan_zarr(paths: Paths, X: Names = "", *, target: Any = None) -> Dataset:
     A chunk that is not there counts as the fill value of its array: that is how Zarr stores empty
     ones. So a copy of a store that lacks chunks cannot be told from a whole one.
 
+    Rows that are written after the scan are noticed, with DatasetChangedError, by what goes over
+    the Dataset batch by batch, as ``fit``, ``predict`` and ``batches`` do. ``read``,
+    ``numpy.asarray`` and ``to_pandas`` look at the notes and the uppermost folders alone. Where
+    format 3 keeps each chunk in a folder below them (c/5/0), they give the rows that are there now.
+
     Examples
     --------
     >>> import pathlib, tempfile

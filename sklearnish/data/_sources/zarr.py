@@ -4,6 +4,7 @@ An open store is never shared between processes: zarr's thread for reading is st
 """
 
 import glob
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -130,9 +131,11 @@ class _Watched:
     """What can be looked at cheaply of a store: its notes, and the times of its folders.
 
     A chunk that is written, or replaced by another one, changes the time of the folder it is in.
+    A hash of the times tells this version of the store from others, in any process.
     """
 
     def __init__(self, store: Path, names: Sequence[str]) -> None:
+        self._version = ""
         if not store.is_dir():
             self._manifests, self._times = [Manifest.of(store)], dict[str, int]()
             return
@@ -141,6 +144,7 @@ class _Watched:
         tops = [folder for array in arrays for folder in (array, array / "c") if folder.is_dir()]
         self._manifests = [Manifest.of(path) for path in [*filter(Path.exists, notes), *tops]]
         self._times = dict(_times(arrays))
+        self._version = hashlib.sha256(repr(self._times).encode()).hexdigest()[:16]
 
     def check(self) -> None:
         """Raise DatasetChangedError if the notes, or the uppermost folders, changed."""
@@ -166,7 +170,8 @@ def _times(arrays: Sequence[Path]) -> Iterator[tuple[str, int]]:
     """Yield folders of chunks, and when something in them was last written."""
     count = 0
     for array in arrays:
-        for folder, _, _ in os.walk(array):
+        for folder, inner, _ in os.walk(array):
+            inner.sort()  # for the hash
             count += 1
             if count > _MOST_FOLDERS:
                 return
