@@ -143,9 +143,8 @@ def is_data(inside: str, suffixes: tuple[str, ...]) -> bool:
     return not hidden and (not suffixes or inside.lower().endswith(suffixes))
 
 
-def describe(paths: Paths) -> str:
-    """Name what the user gave, for reprs and errors."""
+def describe(paths: Paths, files: Sequence[str]) -> str:
+    """Name a path as it was given, several by the first of their files, for reprs and errors."""
     if isinstance(paths, str | os.PathLike):
         return without_credentials(os.fspath(paths))
-    names = [without_credentials(os.fspath(path)) for path in paths]
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"

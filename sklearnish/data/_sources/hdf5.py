@@ -49,7 +49,7 @@ class Hdf5Files(ArrayFiles):
     def __init__(self, paths: Paths) -> None:
         require_h5py()
         self._manifests, self._listing = found(paths, _SUFFIXES)
-        self.name = describe(paths if isinstance(paths, str) else self.paths)
+        self.name = describe(paths, self.paths)
 
     @property
     def paths(self) -> Sequence[str]:  # type: ignore[override]

@@ -59,8 +59,8 @@ class ZarrStores(ArrayFiles):
         require_zarr()
         given = as_list(paths)
         stores = [store for item in given for store in _expand(item)]
-        self.name = describe(paths if isinstance(paths, str) else stores)
         self.paths = [str(store) for store in stores]
+        self.name = describe(paths, self.paths)
         self._watched = [_Watched(store, names) for store in stores]
         self._handles: HandlePool[str, Any] = HandlePool(_open, limit=16)
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sklearnish.data._files.paths import expand_paths
+from sklearnish.data._files.paths import describe, expand_paths
 
 
 def touch(path: Path, text: str = "x") -> Path:
@@ -51,3 +51,16 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
         expand_paths([3])
     with pytest.raises(TypeError, match="got int"):
         expand_paths(3)
+
+
+@pytest.mark.parametrize(
+    ("paths", "name"),
+    [
+        ("data/*.csv", "data/*.csv"),
+        (Path("data"), "data"),
+        ("https://me:secret@host/a.csv?token=1", "https://host/a.csv"),
+        (["data/*.csv"], "/data/a.csv and 1 more"),
+    ],
+)
+def test_what_was_given_has_a_short_name(paths, name):
+    assert describe(paths, ["/data/a.csv", "/data/b.csv"]) == name

@@ -64,7 +64,7 @@ class CsvSource(CacheSource):
             request=["csv", self.files, asdict(options)],
             manifests=self._csv_manifests,
         )
-        name = describe(paths if isinstance(paths, str | Path) else self.files)
+        name = describe(paths, self.files)
         plan.open_or_make(
             lambda path: self._open(path, name),
             lambda path: Converter(self._csv_manifests, options).run(path),

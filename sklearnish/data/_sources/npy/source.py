@@ -7,7 +7,7 @@ order: a window of neighbouring blocks costs the disk a few long reads instead o
 import copy
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -216,15 +216,13 @@ class _Stack:
     """Files stacked along their rows."""
 
     def __init__(self, paths: Paths, filesystem: Any = None) -> None:
-        if not isinstance(paths, str | os.PathLike) and isinstance(paths, Iterable):
-            paths = list(paths)
         self._manifests, self._listing = found(paths, (".npy",), filesystem)
         self._stored = [local_copy(manifest) for manifest in self._manifests]
         self._layouts = []
         for manifest, stored in zip(self._manifests, self._stored, strict=True):
             with errors_of(manifest, stored):
                 self._layouts.append(_look_at(stored))
-        self.name = describe(paths)
+        self.name = describe(paths, [manifest.path for manifest in self._manifests])
         self._handles: HandlePool[str, RowFile] = HandlePool(RowFile)
         first = self._layouts[0]
         for manifest, layout in zip(self._manifests, self._layouts, strict=True):

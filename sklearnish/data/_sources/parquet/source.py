@@ -4,7 +4,6 @@ import copy
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,7 +86,7 @@ class ParquetSource(arrow.ArrowSource):
         self._manifests, self._listing = found(paths, _SUFFIXES, filesystem)
         refuse_tables(self._listing)
         self.files = [manifest.path for manifest in self._manifests]
-        self.name = describe(paths if isinstance(paths, str | Path) else self.files)
+        self.name = describe(paths, self.files)
         footers = Footers(asked)
         for i, manifest in enumerate(self._listing.with_ends(self._manifests)):
             footers.add(i, manifest)

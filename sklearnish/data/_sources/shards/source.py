@@ -82,7 +82,7 @@ class ShardSource(Source):
         if isinstance(target, str):
             label_reader(*split_path(target))
         self._manifests, self._listing = found(paths, (".tar",), filesystem)
-        self.name = describe(paths if isinstance(paths, str) else [m.path for m in self._manifests])
+        self.name = describe(paths, [manifest.path for manifest in self._manifests])
         self._stored = [local_copy(manifest) for manifest in self._manifests]
         with ExitStack() as errors:
             for manifest, stored in zip(self._manifests, self._stored, strict=True):
