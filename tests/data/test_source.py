@@ -68,6 +68,16 @@ def fitted(ds, folder):
     return Counted.n_batches
 
 
+def test_what_the_cache_folder_has_of_private_files_is_private(write, tmp_path):
+    scan = write(PIXELS)
+    for path in tmp_path.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    ds = scan()
+    list(ds.batches(4, shuffle=True, random_state=0, num_workers=0))
+    kept = [path for path in (tmp_path / "cache").glob("*") if path.is_file()]
+    assert [path.name for path in kept if path.stat().st_mode & 0o077] == []
+
+
 def test_fits_on_any_source_are_resumed_while_its_rows_are_the_same(write, tmp_path):
     scan = write(PIXELS)
     assert [fitted(scan(), tmp_path / "fit") for _ in range(2)] == [N // 4, 0]

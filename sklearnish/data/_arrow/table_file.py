@@ -16,12 +16,7 @@ import pyarrow as pa
 
 from sklearnish.data._arrow import columns as arrow
 from sklearnish.data._errors import DatasetChangedError, explained, raise_system_error
-from sklearnish.data._files.atomic import (
-    OwnedFile,
-    atomic_path,
-    check_free_space,
-    shared_permissions,
-)
+from sklearnish.data._files.atomic import OwnedFile, atomic_copy, check_free_space
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.conversion import Conversion, cache_folder, make_cache_folder
 from sklearnish.data._files.handles import HandlePool
@@ -69,8 +64,7 @@ def write_cache(
     OSError
         The disk is full.
     """
-    with atomic_path(path, follow=False) as temporary:
-        temporary.chmod(shared_permissions(copy_of))  # before anything is in it
+    with atomic_copy(path, copy_of) as temporary:
         _write_table(temporary, batches, types, batch_rows)
 
 
@@ -284,7 +278,6 @@ class TemporaryCopy(CacheSource):
         origin: "TemporaryCopy | None" = None,
     ) -> None:
         def write(path: Path) -> None:
-            path.chmod(0o600)  # who may see the rows is not known
             make(lambda batches, types: _write_table(path, batches, types, batch_rows))
 
         folder = cache_folder()

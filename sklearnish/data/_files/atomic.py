@@ -23,24 +23,39 @@ _DISK_ERRORS = {None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str], *, follow: bool = True) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path in the same folder, which becomes ``path`` if the block succeeds.
 
-    As when a file is written in place, links are followed, and permissions stay. In a folder of
-    which others may know the names, as in one of converted files, a link is not followed but
-    replaced: it would lead to whatever file the one who put it there chose.
+    As when a file is written in place, links are followed, and permissions stay.
     """
-    named, mode = Path(path), None
-    path = Path(os.path.realpath(named)) if follow else named.absolute()
+    named = Path(path)
+    path = Path(os.path.realpath(named))
     with _named_in_errors(named), part_beside(path) as part:
-        if follow:
-            mode = _mode_of(named)  # by its name: the system may refuse links of others
+        mode = _mode_of(named)  # by its name: the system may refuse links of others
         if mode is not None:
             part.chmod(mode | 0o600)  # before anything is in it
         yield part
         _sync(part)
         if mode is not None:
             part.chmod(mode)
+        part.replace(path)
+
+
+@contextmanager
+def atomic_copy(
+    path: str | os.PathLike[str], copy_of: Iterable[str | os.PathLike[str]]
+) -> Iterator[Path]:
+    """Give a temporary path, which becomes ``path``, for a file of a cache folder.
+
+    Others may use the folder, too: who may not read one of the files that this one is made of may
+    not read it, and a link of its name is replaced, as it would lead to whatever file the one who
+    put it there chose.
+    """
+    path = Path(path).absolute()
+    with _named_in_errors(path), part_beside(path, mode=0o600) as part:
+        part.chmod(shared_permissions(copy_of))
+        yield part
+        _sync(part)
         part.replace(path)
 
 
@@ -84,11 +99,11 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def part_beside(path: Path, *, folder: bool = False) -> Iterator[Path]:
+def part_beside(path: Path, *, folder: bool = False, mode: int = 0o666) -> Iterator[Path]:
     """Give an empty file or folder beside a path; it is removed unless the block renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, escape(path.name))
-    part, held = _locked(path, folder)
+    part, held = _locked(path, folder, mode)
     try:
         yield part
     finally:
@@ -106,12 +121,12 @@ def remove_leftovers(folder: Path, names: str = "*") -> None:
                 unlock(held)
 
 
-def _locked(path: Path, folder: bool) -> tuple[Path, int | None]:
+def _locked(path: Path, folder: bool, mode: int) -> tuple[Path, int | None]:
     """Make a temporary file or folder and lock it."""
     while True:
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
-            part.mkdir() if folder else create(part)
+            part.mkdir() if folder else create(part, mode)
         except FileExistsError:
             continue
         held = lock(part, wait=True)
@@ -131,6 +146,8 @@ def _remove(part: Path) -> None:
 class OwnedFile:
     """A temporary file that lives as long as this object, and no longer than its process.
 
+    It is the user's alone.
+
     Parameters
     ----------
     path : Path
@@ -143,7 +160,7 @@ class OwnedFile:
 
     def __init__(self, path: Path, write: Callable[[Path], None]) -> None:
         remove_leftovers(path.parent)
-        self.path, held = _locked(path, folder=False)
+        self.path, held = _locked(path, folder=False, mode=0o600)
         self._remove = weakref.finalize(self, _let_go, self.path, held, os.getpid())
         try:
             with _named_in_errors(self.path):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from sklearnish.data._files.atomic import atomic_path, check_free_space
+from sklearnish.data._files.atomic import atomic_copy, check_free_space
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.conversion import Conversion, cache_folder
 from sklearnish.data._files.remote import RemoteManifest
@@ -48,8 +48,7 @@ def _copy(manifest: RemoteManifest, path: Path) -> None:
     check_free_space(path.parent, manifest.size)
     bar = with_own_lock(tqdm).wrapattr
     about = f"copying {manifest.path}"
-    with atomic_path(path, follow=False) as part, manifest.stream() as stream:
-        part.chmod(0o600)  # before anything is in it
+    with atomic_copy(path, [""]) as part, manifest.stream() as stream:
         with (
             part.open("rb+") as file,
             bar(file, "write", manifest.size, desc=about, delay=2, disable=None) as shown,

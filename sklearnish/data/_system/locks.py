@@ -48,9 +48,9 @@ def one_maker(path: Path, waiting: str = "") -> Iterator[None]:
         unlock(lock)
 
 
-def create(path: Path) -> None:
-    """Make an empty file, with the permissions that new files have here."""
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+def create(path: Path, mode: int = 0o666) -> None:
+    """Make an empty file; of the permissions, those that new files have here."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
 
 
 def lock(path: Path, *, wait: bool) -> int | None:

@@ -10,6 +10,7 @@ import pytest
 
 from sklearnish.data._files.atomic import (
     OwnedFile,
+    atomic_copy,
     atomic_folder,
     atomic_path,
     check_free_space,
@@ -133,7 +134,7 @@ def test_links_that_others_may_have_put_there_are_replaced(tmp_path, exists):
     if exists:
         touch(tmp_path / "precious", "old")
     (tmp_path / "link").symlink_to(tmp_path / "precious")
-    with atomic_path(tmp_path / "link", follow=False) as temporary:
+    with atomic_copy(tmp_path / "link", []) as temporary:
         temporary.write_text("new")
     assert not (tmp_path / "link").is_symlink()
     assert (tmp_path / "link").read_text() == "new"
@@ -205,6 +206,10 @@ def test_a_copy_is_as_private_as_its_sources_and_the_umask(tmp_path):
         assert shared_permissions([tmp_path / "open", tmp_path / "group"]) == 0o640
         assert shared_permissions([tmp_path / "open", tmp_path / "private"]) == 0o600
         assert shared_permissions([tmp_path / "gone"]) == 0o600
+        for sources, mode in (["open"], 0o644), (["group", "open"], 0o640), (["private"], 0o600):
+            with atomic_copy(tmp_path / "copy", [tmp_path / name for name in sources]) as part:
+                assert part.stat().st_mode & 0o777 == mode  # before anything is in it
+            assert (tmp_path / "copy").stat().st_mode & 0o777 == mode
         os.umask(0o077)
         assert shared_permissions([tmp_path / "open"]) == 0o600
     finally:
@@ -214,6 +219,7 @@ def test_a_copy_is_as_private_as_its_sources_and_the_umask(tmp_path):
 def test_a_file_with_an_owner_goes_with_it(tmp_path):
     owned = OwnedFile(tmp_path / "rows", lambda path: path.write_text("x"))
     assert owned.path.read_text() == "x"
+    assert owned.path.stat().st_mode & 0o777 == 0o600
     assert OwnedFile.at(str(owned.path)) is owned
     remove_leftovers(tmp_path)  # as another writer does: it is no leftover
     assert owned.path.exists()

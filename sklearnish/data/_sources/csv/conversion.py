@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import pyarrow.csv as pacsv
 
 from sklearnish.data._arrow.table_file import write_cache
 from sklearnish.data._errors import raise_system_error
-from sklearnish.data._files.atomic import atomic_path, check_free_space
+from sklearnish.data._files.atomic import atomic_copy, check_free_space
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.limits import ROW_BYTES, limit
 from sklearnish.data._sources.csv import types as csv_types
@@ -171,7 +171,7 @@ class Converter:
         for manifest in self.manifests:  # else rows of two versions might be found again
             manifest.check()
         first_rows = [0, *np.cumsum(counts[:-1]).tolist()]
-        write_note(path, first_rows)
+        write_note(path, first_rows, self.files)
 
     def batches(
         self, types: dict[str, Any], bar: Any = None
@@ -287,9 +287,9 @@ def _resolve(chosen: tuple[int | str, ...], header: list[str], keyword: str) -> 
     return names
 
 
-def write_note(copy: Path, first_rows: list[int]) -> None:
+def write_note(copy: Path, first_rows: list[int], files: Sequence[str]) -> None:
     """Note beside a copy with which row each CSV file begins, before the copy is whole."""
-    with atomic_path(_note(copy), follow=False) as path:
+    with atomic_copy(_note(copy), files) as path:
         path.write_text(json.dumps(first_rows))
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sklearnish.data._files.atomic import atomic_path
+from sklearnish.data._files.atomic import atomic_copy
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.conversion import Conversion, cache_folder
 from sklearnish.data._files.tar import check_regular, check_whole, members, read_at
@@ -161,7 +161,7 @@ def _open(path: Path) -> Any:
 
 def _make(path: Path, manifest: Manifest) -> None:
     """Write the index of a tar, a batch of members at a time."""
-    with atomic_path(path, follow=False) as part, pa.OSFile(str(part), "wb") as sink:
+    with atomic_copy(path, [manifest.path]) as part, pa.OSFile(str(part), "wb") as sink:
         with pa.ipc.new_file(sink, _SCHEMA) as writer:
             rows: list[tuple[Any, ...]] = []
             for row in _walk(manifest):

@@ -19,7 +19,7 @@ def _own_cache(tmp_path_factory, monkeypatch):
 
 
 def test_a_note_is_read_as_it_was_written(tmp_path):
-    write_note(tmp_path / "a.arrow", [0, 7, 2**40])
+    write_note(tmp_path / "a.arrow", [0, 7, 2**40], [])
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert read_note(tmp_path / "a.arrow", 3) == [0, 7, 2**40]
 
