@@ -64,6 +64,15 @@ class Manifest:
             else [*known, sample(self.path, place)]
         )
 
+    def stamp_of_content(self, place: int) -> list[Any]:
+        """Return a stamp for what is made of the content, and made again if that changes."""
+        return self.stamp(place)
+
+    @property
+    def origin(self) -> str:
+        """Which store the file is in; "" for the local disk."""
+        return ""
+
     def open(self) -> Any:
         """Open the file for reading at any place."""
         return open(self.path, "rb")  # noqa: PTH123

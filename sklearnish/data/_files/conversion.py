@@ -63,10 +63,11 @@ class Conversion:
         manifests: Sequence[Manifest],
         version: str = "",
     ) -> None:
-        stamps: list[Any] = [manifest.stamp(i) for i, manifest in enumerate(manifests)]
+        stamps: list[Any] = [file.stamp_of_content(i) for i, file in enumerate(manifests)]
+        stores = sorted({file.origin for file in manifests} - {""})  # which may share paths
         label = re.sub(r"[^\w.-]", "_", label)[:40]
         self._folder = folder
-        self._stem = f"{label}-{_digest([_FORMAT, request])}"
+        self._stem = f"{label}-{_digest([_FORMAT, request, *stores])}"
         self.path = (
             folder / f"{self._stem}-{_digest([*stamps, version] if version else stamps)}.arrow"
         )

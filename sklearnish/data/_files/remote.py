@@ -1,5 +1,6 @@
 """Objects of a store as files: found, watched and opened."""
 
+import hashlib
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +14,15 @@ from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._files.changes import Item, Listing, Manifest, Result
 from sklearnish.data._files.paths import check_each, is_data, path_text
 from sklearnish.data._files.remote_file import RemoteFile, StreamedFile
-from sklearnish.data._files.store import REQUESTS, Store, digest, version
+from sklearnish.data._files.store import REQUESTS, Store, digest, is_sure, version
 from sklearnish.data._system.threads import in_threads
 
 _SAMPLES, _SAMPLE = 8, 2**16
-"""Pieces that are compared of an object of which the store tells the size alone, and bytes of one.
+"""Pieces that are compared of an object of which the store tells no sure version, and bytes of one.
 """
 
+_PIECE = 2**22
+"""Bytes that are hashed at a time."""
 
 _AT_ONCE = 2**27
 """Bytes that are read at once, in memory; one piece may have more."""
@@ -35,6 +38,7 @@ class RemoteManifest(Manifest):
     store: Store | None = field(default=None, repr=False)
     location: str = field(default="", repr=False)
     version: str = ""
+    sure: bool = False
 
     @classmethod
     def of_object(
@@ -45,7 +49,7 @@ class RemoteManifest(Manifest):
         size = info.get("size")
         if size is None:
             raise ValueError(f"{name} cannot be read in parts: the store does not tell its size.")
-        return cls(name, int(size), 0, 0, 0, store, location, version(info))
+        return cls(name, int(size), 0, 0, 0, store, location, version(info), is_sure(info))
 
     @property
     def _store(self) -> Store:
@@ -72,17 +76,40 @@ class RemoteManifest(Manifest):
         """Do nothing: a request for each block would take longer than the block."""
 
     def stamp(self, place: int | None) -> list[Any]:
-        """Return what tells this version from others, and ask for samples where nothing does."""
-        if self.version:
-            return [self.path, self.size, self.version]
+        """Return what tells this version from others, and ask for samples where that may fail.
+
+        Of very many objects, without a place, there are samples only where nothing is told.
+        """
+        known = [f"{self.origin} {self.path}", self.size, self.version]
+        if self.sure or (place is None and self.version):
+            return known
+        return [*known, self._samples()]
+
+    def stamp_of_content(self, place: int) -> list[Any]:
+        """Return a stamp; of an object without version and time it has a hash of the whole."""
+        stamp = self.stamp(place)
+        dated = self.version and not self._store.in_archive
+        return stamp if self.sure or dated else [*stamp, self._hash()]
+
+    @property
+    def origin(self) -> str:
+        """Which store the object is in: another may have one of the same name and time."""
+        return self._store.origin
+
+    def _samples(self) -> str:
+        """Hash pieces of the object that are spread over it."""
         last = max(0, self.size - _SAMPLE)
         starts = sorted({last * i // (_SAMPLES - 1) for i in range(_SAMPLES)})
         ranges = [(start, min(self.size, start + _SAMPLE)) for start in starts]
-        return [
-            self.path,
-            self.size,
-            digest(b"".join(self._store.read_ranges(self.location, ranges))),
-        ]
+        return digest(b"".join(self._store.read_ranges(self.location, ranges)))
+
+    def _hash(self) -> str:
+        """Hash all bytes of the object, read in order."""
+        whole = hashlib.sha256()
+        with StreamedFile(self) as file:
+            while piece := file.read(_PIECE):
+                whole.update(piece)
+        return whole.hexdigest()
 
     def open(self) -> RemoteFile:
         """Open the object for reading at any place."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from sklearnish.data._files.filesystem import checked, in_archive, is_arrow, origin_of
 from sklearnish.data._files.paths import without_credentials
 from sklearnish.data._system.threads import in_threads
 
@@ -40,9 +41,14 @@ _TAIL, _TAILS, _LOCKS = 2**16, 2**25, 64
 """Bytes at the end of an object that are read at least, bytes of such ends that are kept, and how
 many may be waited for apart from each other."""
 
-_VERSIONS = (
+_SURE = (
     *("ETag", "etag", "e_tag", "version_id", "VersionId", "generation", "md5Hash", "md5"),
-    *("content_md5", "Content-MD5", "Digest", "blob_id", "sha", "ino"),
+    *("content_md5", "Content-MD5", "Digest", "blob_id", "sha", "CRC"),
+)
+"""What filesystems call that which no two versions of an object share."""
+
+_VERSIONS = (
+    *(*_SURE, "ino"),
     *("LastModified", "last_modified", "Last-Modified", "mtime", "updated", "modified"),
 )
 """What filesystems call that by which versions of an object differ."""
@@ -67,8 +73,18 @@ class Store:
     """
 
     def __init__(self, filesystem: Any) -> None:
-        self._filesystem = _filesystem(filesystem)
+        self._filesystem = checked(filesystem)
         self._begin()
+
+    @property
+    def origin(self) -> str:
+        """Spell which places the filesystem reads, without credentials."""
+        return origin_of(self._filesystem)
+
+    @property
+    def in_archive(self) -> bool:
+        """Whether objects are members of an archive, whose times may be anything."""
+        return in_archive(self._filesystem)
 
     def _begin(self) -> None:
         """Begin with nothing kept; a lock held while the process forked would stay so."""
@@ -118,7 +134,8 @@ class Store:
 
     def _read_once(self, location: str, start: int, stop: int) -> bytes:
         """Make one request; a body that is cut short is a fault of the moment."""
-        data: bytes = self.filesystem.cat_file(location, start=start, end=stop)
+        options = {"seekable": True} if is_arrow(self._filesystem) else {}  # not so from byte 0 on
+        data: bytes = self.filesystem.cat_file(location, start=start, end=stop, **options)
         if len(data) > stop - start:
             raise ValueError("the server sends the whole object where a part is asked for")
         if len(data) < stop - start:
@@ -170,7 +187,7 @@ class Store:
         if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
             error = error.__cause__  # so fsspec calls whatever befell it over HTTP
         status = _status(error)
-        for_a_moment = not isinstance(error, _FOR_GOOD)
+        for_a_moment = not isinstance(error, _FOR_GOOD) and "only valid on" not in str(error)
         if status is not None:
             for_a_moment = status >= 500 or status in _FOR_A_MOMENT
         if for_a_moment and tries < _TRIES:
@@ -187,29 +204,17 @@ class Store:
         return OSError(errno.EIO, f"cannot be read ({said})", name)
 
 
-def _filesystem(given: Any) -> Any:
-    """Check what was given as a filesystem, or wrap one of pyarrow."""
-    from fsspec import AbstractFileSystem
-    from fsspec.implementations.arrow import ArrowFSWrapper
-    from pyarrow.fs import FileSystem
-
-    if isinstance(given, FileSystem):
-        given = ArrowFSWrapper(given)
-    if not isinstance(given, AbstractFileSystem):
-        raise TypeError(
-            "filesystem takes a filesystem of fsspec, such as fsspec.filesystem('s3'), or of "
-            f"pyarrow.fs, got {type(given).__name__}."
-        )
-    if getattr(given, "asynchronous", False):
-        raise ValueError("filesystem is made with asynchronous=True. Make it without.")
-    return given
-
-
 def version(info: dict[str, Any]) -> str:
     """Spell what tells a version of an object from another; "" if the store does not say."""
     known = [name for name in _VERSIONS if info.get(name)]
     known = known or ["created"] * bool(info.get("created"))  # which says less, but not nothing
     return ", ".join(f"{name} {info[name]}" for name in known)
+
+
+def is_sure(info: dict[str, Any]) -> bool:
+    """Tell whether no other version of an object is spelled the same, as times and sizes may be."""
+    told = [str(info[name]) for name in _SURE if info.get(name)]
+    return any(text != "null" and not text.startswith("W/") for text in told)
 
 
 def digest(data: bytes) -> str:

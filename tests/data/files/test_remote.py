@@ -1,10 +1,16 @@
+import io
 import os
 import pickle
+import tarfile
 import uuid
+import zipfile
 
 import fsspec
+import numpy as np
+import pyarrow.fs
 import pytest
 
+from sklearnish import scan_csv, scan_npy
 from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._files.found import found
 from sklearnish.data._files.remote import RemoteManifest
@@ -123,3 +129,74 @@ def test_objects_are_the_same_whatever_the_keys_of_the_store(memory):
     filesystem.pipe_file(f"{folder}/a.csv", b"other")
     manifests, listing = found(folder, (".csv",), filesystem)
     assert fingerprint(manifests, listing) not in prints
+
+
+def tar_of(path, text):
+    """Write a tar with one member, whose time is always the same."""
+    with tarfile.open(path, "w") as tar:
+        member = tarfile.TarInfo("x.csv")
+        member.size, member.mtime = len(text), 1_600_000_000
+        tar.addfile(member, io.BytesIO(text))
+    return fsspec.filesystem("tar", fo=str(path), skip_instance_cache=True)
+
+
+def folder_of(path, text):
+    path.mkdir()
+    (path / "x.csv").write_bytes(text)
+    os.utime(path / "x.csv", (1.6e9, 1.6e9))
+    return path
+
+
+def zip_of(path, text):
+    with zipfile.ZipFile(path, "w") as zipped:
+        zipped.writestr(zipfile.ZipInfo("x.csv"), text)
+    return fsspec.filesystem("zip", fo=str(path), skip_instance_cache=True)
+
+
+def dir_of(path, text):
+    return fsspec.filesystem("dir", path=str(folder_of(path, text)), fs=fsspec.filesystem("file"))
+
+
+def sub_tree_of(path, text):
+    local = pyarrow.fs.LocalFileSystem()
+    return pyarrow.fs.SubTreeFileSystem(str(folder_of(path, text)), local)
+
+
+def arrow_of(path, text):
+    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(dir_of(path, text)))
+
+
+@pytest.mark.parametrize("make", [tar_of, zip_of, dir_of, sub_tree_of, arrow_of])
+def test_stores_with_one_name_size_and_time_are_told_apart(tmp_path, monkeypatch, make):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(tmp_path / "cache"))
+    rows = ["0.5,0"] * 100_000
+    texts = []
+    for i in range(2):
+        rows[30_001] = f"7.5,{i}"  # between the samples
+        texts.append("\n".join(["a,y", *rows, ""]).encode())
+    assert len(texts[0]) > 2**19
+    stores = [make(tmp_path / f"{i}", text) for i, text in enumerate(texts)]
+    for _ in range(2):
+        sums = [scan_csv("x.csv", target="y", filesystem=store).target.sum() for store in stores]
+        assert sums == [0, 1]
+    copies = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*.arrow")}
+    assert len(copies) == 2  # neither took the other's away
+
+
+def test_a_tar_in_the_place_of_another_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(tmp_path / "cache"))
+    for i in range(2):
+        store = tar_of(tmp_path / "x.tar", f"a,y\n1.5,{i}\n".encode())
+        assert scan_csv("x.csv", target="y", filesystem=store).target.tolist() == [i]
+
+
+def test_of_objects_that_only_have_a_size_all_bytes_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(tmp_path / "cache"))
+    rows = np.zeros((300_000, 1), np.float32)
+    with serving(tmp_path) as server:
+        server.keeps_versions = False
+        for value in (0.0, 3.0):
+            rows[101_001] = value
+            np.save(tmp_path / "x.npy", rows)
+            ds = scan_npy(server.url("x.npy"), filesystem=fsspec.filesystem("http"))
+            assert np.asarray(ds).sum() == value

@@ -8,9 +8,10 @@ import urllib.error
 import fsspec
 import pyarrow.fs
 import pytest
+from fsspec.implementations.arrow import ArrowFSWrapper
 
 from sklearnish.data._files import store as module
-from sklearnish.data._files.store import Store, version
+from sklearnish.data._files.store import Store, is_sure, version
 from tests.data.object_server import serving
 
 DATA = bytes(range(256)) * 400
@@ -130,12 +131,22 @@ def test_credentials_are_not_shown(server, store):
 def test_any_filesystem_is_taken(tmp_path):
     (tmp_path / "a.bin").write_bytes(DATA)
     inner = fsspec.filesystem("file")
-    given = [inner, pyarrow.fs.LocalFileSystem(), fsspec.filesystem("dir", path=tmp_path, fs=inner)]
-    for filesystem, path in zip(given, [*[str(tmp_path / "a.bin")] * 2, "a.bin"], strict=True):
+    local = pyarrow.fs.LocalFileSystem()
+    given = [
+        *(inner, local),
+        fsspec.filesystem("dir", path=tmp_path, fs=inner),
+        fsspec.filesystem("dir", path=str(tmp_path), fs=ArrowFSWrapper(local)),
+        pyarrow.fs.SubTreeFileSystem(str(tmp_path), local),
+        pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(inner)),
+    ]
+    path = str(tmp_path / "a.bin")
+    paths = [path, path, "a.bin", "a.bin", "a.bin", path]
+    for filesystem, path in zip(given, paths, strict=True):
         store = pickle.loads(pickle.dumps(Store(filesystem)))
         location = store.location(path)
         assert store.info(location)["size"] == len(DATA)
         assert store.read(location, 5, 80) == DATA[5:80]
+        assert store.read(location, 0, 80) == DATA[:80]
         assert store.name(location).endswith("a.bin")
 
 
@@ -145,6 +156,13 @@ def test_what_is_no_filesystem_is_refused():
             Store(wrong)
     with pytest.raises(ValueError, match="asynchronous=True"):
         Store(fsspec.filesystem("http", asynchronous=True))
+
+
+def test_what_no_other_version_shares_is_known_from_times():
+    for sure in ({"ETag": "1"}, {"VersionId": "v"}, {"CRC": 5}, {"mtime": 1, "md5": "d"}):
+        assert is_sure(sure)
+    for not_sure in ({}, {"mtime": 1, "ino": 2}, {"ETag": 'W/"1"'}, {"VersionId": "null"}):
+        assert not is_sure(not_sure)
 
 
 def test_a_version_is_whatever_the_store_tells():
@@ -163,6 +181,7 @@ def test_a_version_is_whatever_the_store_tells():
         (urllib.error.HTTPError("", 400, "bad", None, None), 1),  # type: ignore[arg-type]
         (PermissionError("no"), 1),
         (ValueError("no such bucket"), 1),
+        (OSError("only valid on seekable files"), 1),  # which pyarrow says of what it cannot do
     ],
 )
 def test_errors_of_any_library_are_told_apart(store, monkeypatch, error, times):
