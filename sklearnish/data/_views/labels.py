@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Number
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -25,9 +25,11 @@ from sklearnish.data._shown import shown
 from sklearnish.data._source import Column, IntArray, Source
 from sklearnish.data._tensors.convert import as_numpy, from_numpy, to_matrix
 from sklearnish.data._views import row_numbers
+from sklearnish.data._views.exact import as_labels, check_exact, has_gaps, rounded
 from sklearnish.data._views.row_numbers import Rows
 
 Values = npt.NDArray[Any]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +162,9 @@ class Labels:
         if not self.names:
             return None
         if len(self.names) > 1:
-            return to_matrix([whole_column(source, name)[rows] for name in self.names], dtype)
+            return to_matrix([_looked_up(source, name, rows) for name in self.names], dtype)
         (name,) = self.names
-        values = whole_column(source, name)[rows] if came is None else as_numpy(came)
+        values = _looked_up(source, name, rows) if came is None else as_numpy(came)
         classes = None if values.dtype.kind in "biuf" else classes_of(source, name)
         return _to_tensor(values, dtype, classes)
 
@@ -202,9 +204,7 @@ def number_text(labels: Values, classes: Values) -> Values:
 
 def attached_labels(y: Any, n_rows: int) -> Labels:
     """Take labels that are in memory, numbers or text; numbers may be held as Python objects."""
-    values = _per_row(y, n_rows, "y")
-    if values.dtype == object and not any(isinstance(label, str) for label in values.flat):
-        values = values.astype(np.float64)
+    values = _per_row(as_labels(y, "y"), n_rows, "y")
     is_number = values.dtype.kind in "biuf"
     return Labels(array=values, classes=None if is_number else find_classes(values, "y"))
 
@@ -245,16 +245,26 @@ def column(source: Source, name: str, rows: Rows) -> Values:
     The column is read as a whole, and held, for a view of half of it, or once as many rows were
     read as it has.
     """
-    n_rows = _rows_to_read(source.stored(name), name, rows)
+    stored = source.stored(name)
+    n_rows = _rows_to_read(stored, name, rows)
     if n_rows is not None:
-        _read_before.setdefault(source.stored(name), {})[name] = n_rows
-        return _values_of_rows(source.stored(name), name, row_numbers.as_array(rows))
-    whole = whole_column(source, name)
-    if isinstance(rows, range) and len(rows):
-        values = whole[rows.start : rows.stop if rows.stop >= 0 else None : rows.step]
+        _read_before.setdefault(stored, {})[name] = n_rows
+        return _values_of_rows(stored, name, row_numbers.as_array(rows))
+    held = _held(source, name)
+    if isinstance(held, np.ndarray) and isinstance(rows, range) and len(rows):
+        values = held[rows.start : rows.stop if rows.stop >= 0 else None : rows.step]
     else:
-        values = whole[row_numbers.as_array(rows)]
+        values = _looked_up(source, name, row_numbers.as_array(rows))
     return _as_stored(values, source.schema[name].dtype)
+
+
+def _looked_up(source: Source, name: str, rows: npt.NDArray[np.integer[Any]]) -> Values:
+    """Values of a column that is held in memory."""
+    held = _held(source, name)
+    if isinstance(held, np.ndarray):
+        values: Values = held[rows]
+        return values
+    return _exact(held.take(pa.array(rows)), rows, source.stored(name), name)
 
 
 def _rows_to_read(source: Source, name: str, rows: Rows) -> int | None:
@@ -271,9 +281,20 @@ def _rows_to_read(source: Source, name: str, rows: Rows) -> int | None:
 def _values_of_rows(source: Source, name: str, rows: npt.NDArray[np.integer[Any]]) -> Values:
     """Read a column of rows in any order."""
     distinct, places = np.unique(rows.astype(np.int64, copy=False), return_inverse=True)
-    columns = declared(source, source.read(distinct, [name]), distinct)
-    values: Values = as_numpy(columns[name])[places]
-    return values
+    return _exact(_read(source, name, distinct), distinct, source, name)[places]
+
+
+def _read(source: Source, name: str, rows: IntArray) -> Column:
+    """Read a column of ascending rows."""
+    return declared(source, source.read(rows, [name]), rows)[name]
+
+
+def _exact(values: Column, rows: npt.NDArray[Any], source: Source, name: str) -> Values:
+    """Convert values of rows; raise for whole numbers that a missing one would make others."""
+    array = as_numpy(values)
+    if has_gaps(values):
+        check_exact(array, lambda i: f"{name!r} of {source.row_name(int(rows[i]))}")
+    return array
 
 
 def _as_stored(values: Values, stored: str) -> Values:
@@ -290,12 +311,12 @@ def values_of(source: Source, name: str, rows: Rows) -> Values:
     return _values_of_rows(source, name, row_numbers.as_array(rows))
 
 
-def _once(find: Callable[[Source, str], Values]) -> Callable[[Source, str], Values]:
+def _once(find: Callable[[Source, str], Found]) -> Callable[[Source, str], Found]:
     """Find out something about a column once for all views, and hold it as long as its source."""
-    held: WeakKeyDictionary[Source, dict[str, Values]] = WeakKeyDictionary()
+    held: WeakKeyDictionary[Source, dict[str, Found]] = WeakKeyDictionary()
 
     @functools.wraps(find)
-    def found(source: Source, name: str) -> Values:
+    def found(source: Source, name: str) -> Found:
         source = source.stored(name)
         of_source = held.setdefault(source, {})
         if name not in of_source:
@@ -306,22 +327,25 @@ def _once(find: Callable[[Source, str], Values]) -> Callable[[Source, str], Valu
 
 
 @_once
-def whole_column(source: Source, name: str) -> Values:
-    """All values of a column, which must not be written to."""
-    values = source.labels(name)
+def _held(source: Source, name: str) -> Column:
+    """All values of a column, not to be written to; in Arrow if NaN would change some."""
+    values: Column = source.labels(name)
     if values is None:
-        rows = np.arange(source.n_rows)
-        values = as_numpy(declared(source, source.read(rows, [name]), rows)[name])
-    values = values.view()
-    values.flags.writeable = False
+        values = _read(source, name, np.arange(source.n_rows))
     _read_before.setdefault(source, {})[name] = source.n_rows
-    return values
+    array = as_numpy(values).view()
+    if has_gaps(values) and rounded(array).any():
+        return values.combine_chunks()
+    array.flags.writeable = False
+    return array
 
 
 @_once
 def classes_of(source: Source, name: str) -> Values:
     """Distinct values of a column of labels, ascending."""
-    return find_classes(whole_column(source, name), source.name)
+    held = _held(source, name)
+    known = held if isinstance(held, np.ndarray) else as_numpy(held.drop_null())
+    return find_classes(known, source.name)
 
 
 def find_classes(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
