@@ -124,9 +124,9 @@ def _placed(values: npt.NDArray[Any], places: IntArray | None) -> npt.NDArray[An
 
 
 def _plain(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Labels without Python objects, which only pickle could write."""
+    """Labels without what only pickle could write: Python objects, and notes on their dtype."""
     if values.dtype != object:
-        return values
+        return values.view(values.dtype.str)
     if not all(isinstance(v, str) for v in values):
         raise TypeError("Labels must be numbers or text to be cached, without missing ones.")
     return values.astype(np.str_)

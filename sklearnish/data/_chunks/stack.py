@@ -175,10 +175,14 @@ class Stack:
         def tell(error: Exception) -> BadRowsError:
             parts = self._damaged(file, number, first, stop)
             where = ", ".join(f"{part[0]} to {part[-1]}" for part in parts)
+            cure = "The file is damaged: write it again."
+            if isinstance(error, UnicodeDecodeError):
+                cure = (
+                    "The text is not UTF-8: write it again as that, or pass the labels as an array."
+                )
             return BadRowsError(
                 f"rows {where} of {self._name!r} in {path} cannot be read: "
-                f"{str(error).rstrip('.')}. The file is "
-                "damaged: write it again.",
+                f"{str(error).rstrip('.')}. {cure}",
                 np.concatenate(parts) + self._starts[number],
             )
 

@@ -99,7 +99,8 @@ class Hdf5File(ArrayFile):
                 f"holds {_kind(dtype)} in {name!r}; numbers or text labels are needed. Write a "
                 "plain array of each field as a dataset of its own."
             )
-        return Layout(found.shape or (), dtype, _chunk_rows(found))
+        plain = np.dtype(dtype.str)  # without the names of an enum
+        return Layout(found.shape or (), plain, _chunk_rows(found))
 
     def read_into(self, name: str, start: int, out: npt.NDArray[Any]) -> None:
         """Read neighbouring rows in one call, which also puts bytes into the machine's order."""

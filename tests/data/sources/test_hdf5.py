@@ -67,6 +67,28 @@ def test_text_labels_are_decoded(tmp_path, labels):
     assert ds.classes[ds.read([1, 199]).y].tolist() == [wanted[1], wanted[199]]
 
 
+@pytest.mark.parametrize("chunks", [None, (50,)])
+@pytest.mark.parametrize("kind", ["S1", h5py.string_dtype()])
+def test_text_in_another_encoding_is_not_called_damaged(tmp_path, chunks, kind):
+    values = np.array([b"a"] * 150 + [b"\xe9"] * 50, dtype=object)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = X
+        file.create_dataset("y", data=values.astype(kind), chunks=chunks)
+    with pytest.raises(ValueError, match=r"rows .* to 199 of 'y' in .*The text is not UTF-8"):
+        _ = sn.scan_hdf5(tmp_path / "a.h5", "x", target="y").target
+
+
+def test_numbers_with_names_are_numbers(tmp_path):
+    kind = h5py.enum_dtype({"red": 0, "green": 1})
+    y = np.array([0, 1] * 100, kind)
+    path = written(tmp_path / "a.h5", x=X, y=y)
+    for target in ("y", y):
+        ds = sn.scan_hdf5(path, "x", target=target)
+        cached = ds.cache(tmp_path / f"{type(target).__name__}")
+        assert cached.target.tolist() == ds.target.tolist() == [0, 1] * 100
+        assert cached.target.dtype.metadata is None
+
+
 def test_names_of_all_kinds_in_the_file(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["group/x"] = X

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from sklearnish.data._arrow import columns as arrow
 from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._files.paths import is_url
-from sklearnish.data._source import Column, Field
+from sklearnish.data._source import Column, Field, IntArray
 
 _NAMED = pa.dictionary(pa.int32(), pa.string())
 
@@ -70,6 +70,26 @@ def values_of(feature: Any, column: Any, shape: tuple[int, ...] | None = None) -
     return column
 
 
+def of_other_shape(feature: Any, column: Any) -> IntArray:
+    """Find the arrays, by their places in a column, that are not of the shape of the feature."""
+    places, values, n_lists = np.flatnonzero(column.is_valid()), _joined(column.drop_null()), 1
+    bad = [places[:0]]
+    for length in array_shape(feature) or ():
+        lengths = pc.list_value_length(values).to_numpy(zero_copy_only=False)
+        right = (lengths == length).reshape(-1, n_lists).all(axis=1)  # a missing one is NaN
+        if not right.all():
+            bad.append(places[~right])
+            places, values = places[right], values.filter(pa.array(np.repeat(right, n_lists)))
+        values, n_lists = values.flatten(), n_lists * length
+    return np.sort(np.concatenate(bad))
+
+
+def _joined(column: Any) -> Any:
+    """Make one array of the chunks of a column."""
+    values = column.combine_chunks()
+    return pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
+
+
 def _named(column: Any, names: list[str]) -> Any:
     """Look up the names of classes; the number -1 stands for a missing label."""
     codes = column.combine_chunks().cast(pa.int32())
@@ -80,8 +100,7 @@ def _named(column: Any, names: list[str]) -> Any:
 
 def _arrays(column: Any, shape: tuple[int, ...]) -> Any:
     """Make one array of nested lists; a missing one is NaN."""
-    values, whole = column.combine_chunks(), len(column) - column.null_count
-    values = pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
+    values, whole = _joined(column), len(column) - column.null_count
     known = values.is_valid().to_numpy(zero_copy_only=False)
     while pa.types.is_nested(values.type):
         values = values.flatten()

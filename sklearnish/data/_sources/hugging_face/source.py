@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from sklearnish.data._arrow import columns as arrow
 from sklearnish.data._decode import require_pillow
+from sklearnish.data._errors import BadRowsError
 from sklearnish.data._same_size import DECODING_SECONDS, TRIED, SameSize
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.hugging_face import features as hf
@@ -133,6 +134,21 @@ class HuggingFaceSource(Source):
         made._block_rows = rows
         return made
 
+    def _values(
+        self, name: str, column: Any, rows: IntArray, shape: tuple[int, ...] | None
+    ) -> Column:
+        """Convert a column of some rows, in which arrays are given a shape."""
+        feature = self._features[name]
+        bad = rows[hf.of_other_shape(feature, column)] if shape is not None else rows[:0]
+        if len(bad):
+            raise BadRowsError(
+                f"{self.row_name(int(bad[0]))} has an array in {name!r} that is not of shape "
+                f"{hf.array_shape(feature)}, which its feature promises. Make the arrays alike: "
+                "X.map(function), or leave out such rows: X.filter(function).",
+                bad,
+            )
+        return hf.values_of(feature, column, shape)
+
     def identity(self) -> tuple[type, dict[str, Any]]:
         """Return the files, and how the library tells what was done to their rows."""
         return type(self), {"files": self._rows.manifests, "made": self._is_from}
@@ -165,9 +181,8 @@ class HuggingFaceTable(HuggingFaceSource):
         """Take some columns of rows in any order."""
         found, numbers = {}, self._rows.numbers(rows)
         for name in columns:
-            feature = self._features[name]
-            shape = self.schema[name].shape if hf.array_shape(feature) else None
-            found[name] = hf.values_of(feature, self._rows.column(numbers, name), shape)
+            shape = self.schema[name].shape if hf.array_shape(self._features[name]) else None
+            found[name] = self._values(name, self._rows.column(numbers, name), rows, shape)
         return found
 
 
@@ -213,5 +228,5 @@ class HuggingFaceArrays(HuggingFaceSource):
                 found[name] = self._images.decode(rows, hf.contents(column), self.row_name)
             else:
                 shape = self.schema["X"].shape if name == "X" else None
-                found[name] = hf.values_of(self._features[stored], column, shape)
+                found[name] = self._values(stored, column, rows, shape)
         return found

@@ -51,6 +51,17 @@ def test_arrays_are_arrays():
     np.testing.assert_array_equal(flat, [range(1, 7), [7, 8, 9, 0, 1, 2], [np.nan] * 6])
 
 
+def test_arrays_of_another_shape_are_found():
+    square = datasets.Array2D((2, 2), "int64")
+    lists = [[[1, 2], [3, 4]], None, [[1, 2, 3], [4]], [[1, 2], [3, 4]], [[1, 2, 3, 4]]]
+    lists += [[[1, 2], None], [[5, 6], [7, 8]]]
+    column = chunked(lists, pa.list_(pa.list_(pa.int64())))
+    assert hf.of_other_shape(square, column).tolist() == [2, 4, 5]
+    assert hf.of_other_shape(square, column.slice(2, 2)).tolist() == [0]
+    assert hf.of_other_shape(square, column.slice(0, 2)).tolist() == []
+    assert hf.of_other_shape(square, column.slice(1, 1)).tolist() == []
+
+
 def test_images_lie_in_the_table_or_in_files(tmp_path):
     (tmp_path / "a").write_bytes(b"in a file")
     images = [

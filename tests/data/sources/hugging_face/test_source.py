@@ -203,3 +203,16 @@ def test_predictions_are_compared_with_the_numbers_of_classes(images):
     model = sn.TorchClassifier(max_epochs=1, random_state=0, num_threads=1).fit(X)
     numbers = images.features["label"].str2int(list(model.predict(images)))
     assert np.mean(np.array(numbers) == np.array(images["label"])) == model.score(X)
+
+
+@pytest.mark.parametrize("beside", ["label", "more"])
+def test_arrays_that_are_not_of_their_shape_are_named(beside):
+    square = datasets.Array2D((2, 2), "int32")
+    columns = {"x": [[[5, 6], [7, 8]]] * 3 + [[[1, 2, 3], [4]]], "y": [0, 1, 0, 1]}
+    features = {"x": square, "y": datasets.Value("int64")}
+    if beside == "more":
+        columns, features = columns | {"z": columns["y"]}, features | {"z": features["y"]}
+    ds = as_dataset(datasets.Dataset.from_dict(columns, features=datasets.Features(features)))
+    with pytest.raises(ValueError, match=r"row 3 of .* has an array in 'x' .* shape \(2, 2\)"):
+        np.asarray(ds[::-1])
+    assert np.asarray(ds[[2, 0]]).reshape(2, -1)[:, :4].tolist() == [[5, 6, 7, 8]] * 2
