@@ -192,7 +192,16 @@ def cast(column: Any, dtype: Any) -> Any:
         column = column.cast(pa.dictionary(column.type.index_type, values)).cast(values)
     if pa.types.is_run_end_encoded(column.type):
         column = cast(pc.run_end_decode(column), dtype)
-    return column.cast(dtype)
+    return (
+        to_one_length(column, dtype) if pa.types.is_fixed_size_list(dtype) else column.cast(dtype)
+    )
+
+
+def to_one_length(lists: Any, dtype: Any) -> Any:
+    """Convert lists to those of one length; if all are missing, Arrow reads beside their values."""
+    if isinstance(lists, pa.ChunkedArray):
+        return pa.chunked_array([to_one_length(chunk, dtype) for chunk in lists.chunks], dtype)
+    return pa.nulls(len(lists), dtype) if lists.null_count == len(lists) else lists.cast(dtype)
 
 
 def as_stored(column: Any, dtype: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sklearnish.data._arrow.columns import to_one_length
 from sklearnish.data._source import Column, IntArray, Source
 
 _LOOKED_AT = 2**16
@@ -35,7 +36,7 @@ def of_one_length(column: Any, length: int, name: str, name_row: Callable[[int],
         If one is of another length; the message names its row.
     """
     try:
-        return column.cast(pa.list_(column.type.value_type, length))
+        return to_one_length(column, pa.list_(column.type.value_type, length))
     except pa.ArrowInvalid as error:
         row = _other_length(column, length)
         if row is None:
@@ -70,7 +71,7 @@ def as_features(column: Any) -> Any:
     length = pc.max(lengths).as_py()
     if not length or pc.min(lengths).as_py() != length:
         return column
-    return column.cast(pa.list_(column.type.value_type, length))
+    return to_one_length(column, pa.list_(column.type.value_type, length))
 
 
 def why_no_features(source: Source, name: str) -> str:

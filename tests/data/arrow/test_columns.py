@@ -39,3 +39,35 @@ def test_a_stretch_of_rows_is_not_copied():
     kept = table["a"].chunk(0).buffers()[1].address
     assert stretch["a"].chunk(0).buffers()[1].address == kept
     assert some["a"].chunk(0).buffers()[1].address != kept
+
+
+def lists_of(offsets, known, values):
+    """Make lists as Rust gives them: of no values there is no buffer."""
+    buffers = [pa.py_buffer(bytes([known])), pa.py_buffer(np.array(offsets, "i4"))]
+    child = pa.Array.from_buffers(
+        pa.float64(), len(values), [None, pa.py_buffer(np.array(values)) if values else None]
+    )
+    return pa.ListArray.from_buffers(
+        pa.list_(pa.float64()), len(offsets) - 1, buffers, children=[child]
+    )
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [lists_of([0, 0], 0, [])],
+        [lists_of([0] * 4, 0, [])],
+        [lists_of([0, 0], 0, []), lists_of([0, 2, 2], 1, [1.0, 2.0])],
+        [lists_of([0, 0, 2, 2, 4], 0b1010, [1.0, 2.0, 3.0, 4.0]), lists_of([0, 0, 0], 0, [])],
+        [
+            lists_of([0, 0, 0, 2], 0b100, [5.0, 6.0]).slice(1),
+            lists_of([0, 0, 2], 2, [1.0, 2.0])[:1],
+        ],
+        [],
+    ],
+)
+def test_lists_all_of_which_are_missing_become_ones_of_one_length(chunks):
+    column = pa.chunked_array(chunks, pa.list_(pa.float64()))
+    made = arrow.cast(column, pa.list_(pa.float64(), 2))
+    made.validate(full=True)
+    assert made.to_pylist() == column.to_pylist()

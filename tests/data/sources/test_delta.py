@@ -48,6 +48,16 @@ def test_versions_keep_their_rows(tmp_path):
     assert sorted(row["a"] for row in rows_of(delta_table(path))) == [2, 3, 9]
 
 
+def test_files_all_of_whose_lists_are_missing(tmp_path):
+    lists = ([None], [[1.0, 2.0], None], [None, None, None], [None, [3.0, 4.0]])
+    for i, part in enumerate(lists):
+        table = {"v": pa.array(part, pa.list_(pa.float64())), "i": [i] * len(part)}
+        write(tmp_path / "t", table)
+    source = delta_table(tmp_path / "t")
+    expected = [{"v": v, "i": i} for i, part in enumerate(lists) for v in part]
+    assert sorted(map(str, rows_of(source))) == sorted(map(str, expected))
+
+
 def test_a_version_is_streamed_once(tmp_path):
     write(tmp_path / "t", {"a": [1, 2]})
     before = delta_table(tmp_path / "t")
