@@ -85,8 +85,14 @@ def needs_filesystem(url: str) -> str:
 
 def without_credentials(text: str) -> str:
     """Take out of URLs what is before "@" and after "?"."""
-    text = re.sub(r"(\w://)[^/\s@'\"]*@", r"\1", text)
+    text = re.sub(r"(\w://)[^/\s'\"]*@", r"\1", text)
     return re.sub(r"(\w://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text)
+
+
+def shown_cause(error: Exception) -> Exception | None:
+    """Return an error as the cause of another, unless what it says has credentials."""
+    text = str(error)
+    return error if without_credentials(text) == text else None
 
 
 def absolute(item: object) -> Path:

@@ -39,8 +39,8 @@ def check_no_path(X: Any) -> None:
     else:
         return  # a list of texts
     raise TypeError(
-        f"X is the name of a file, {shown(str(first))}, not its rows. Scan it first: "
-        f"ds = sn.{scan}, then pass ds."
+        f"X is the name of a file, {shown(without_credentials(str(first)))}, not its rows. Scan it "
+        f"first: ds = sn.{scan}, then pass ds."
     )
 
 

@@ -17,7 +17,13 @@ import pyarrow as pa
 
 from sklearnish.data._arrow.columns import chosen
 from sklearnish.data._arrow.stream_copy import StreamCopy
-from sklearnish.data._files.paths import absolute, is_url, path_text
+from sklearnish.data._files.paths import (
+    absolute,
+    is_url,
+    path_text,
+    shown_cause,
+    without_credentials,
+)
 from sklearnish.data._shown import shown
 from sklearnish.data._whole import is_whole
 
@@ -61,14 +67,15 @@ def delta_table(
     where = _location(path, storage_options)
     with _explained(where):
         table = _opened(where, version, storage_options)
-        name = f"{path_text(path)} (version {table.version()})"
+        name = f"{without_credentials(path_text(path))} (version {table.version()})"
         known = [field.name for field in table.schema().fields]
         files = sorted(_file_name(uri, where) for uri in table.file_uris())
     columns = chosen(known, asked, name)
     # Another table may come to lie here under the same version: its files have other names.
-    key = ["delta", where, table.metadata().id, table.version(), files, columns]
+    public = without_credentials(where)
+    key = ["delta", public, table.metadata().id, table.version(), files, columns]
     stream = partial(_stream, table, where, columns)
-    return StreamCopy(name, Path(where).name, key, stream, files)
+    return StreamCopy(name, Path(public).name, key, stream, files)
 
 
 def _location(path: Any, storage_options: Mapping[str, str] | None) -> str:
@@ -77,8 +84,8 @@ def _location(path: Any, storage_options: Mapping[str, str] | None) -> str:
     if is_url(text):
         if storage_options is None:
             raise ValueError(
-                f"{text} is a URL. Pass storage_options={{...}} to read the table over the "
-                "network, empty to let the environment variables of the store hold."
+                f"{without_credentials(text)} is a URL. Pass storage_options={{...}} to read the "
+                "table over the network, empty to let the environment variables of the store hold."
             )
         return text
     folder = absolute(text)
@@ -107,13 +114,18 @@ def _opened(where: str, version: Any, storage_options: Mapping[str, str] | None)
     if version is None:
         return newest
     if version > newest.version():
-        raise ValueError(f"{where} has no version {version}: the newest is {newest.version()}.")
+        raise ValueError(
+            f"{without_credentials(where)} has no version {version}: the newest is "
+            f"{newest.version()}."
+        )
     return open_(version=int(version))
 
 
 def _file_name(uri: str, where: str) -> str:
     """Spell a file as the system does: of local ones, deltalake escapes the folder of the table."""
-    return uri if is_url(uri) else "/".join([where, *uri.split("/")[len(where.split("/")) :]])
+    if is_url(uri):
+        return without_credentials(uri)
+    return "/".join([where, *uri.split("/")[len(where.split("/")) :]])
 
 
 def _stream(table: Any, where: str, columns: list[str]) -> tuple[Any, Iterator[Any]]:
@@ -140,11 +152,12 @@ def _explained(where: str) -> Iterator[None]:
         raise
     except (_deltalake().exceptions.DeltaError, pa.ArrowException, OSError) as error:
         text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+        name, text = without_credentials(where), without_credentials(text)
         raise (OSError if isinstance(error, OSError) else ValueError)(
-            f"{where} cannot be read as a Delta table: {text}. If VACUUM removed files of this "
+            f"{name} cannot be read as a Delta table: {text}. If VACUUM removed files of this "
             "version, scan a newer one. If the table has a feature that deltalake lacks, write its "
             "rows to Parquet with the engine that wrote it."
-        ) from error
+        ) from shown_cause(error)
 
 
 def _deltalake() -> Any:

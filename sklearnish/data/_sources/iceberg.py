@@ -13,7 +13,13 @@ from typing import Any
 
 from sklearnish.data._arrow.columns import chosen
 from sklearnish.data._arrow.stream_copy import StreamCopy
-from sklearnish.data._files.paths import absolute, is_url, path_text
+from sklearnish.data._files.paths import (
+    absolute,
+    is_url,
+    path_text,
+    shown_cause,
+    without_credentials,
+)
 from sklearnish.data._shown import shown
 
 
@@ -62,10 +68,11 @@ def iceberg_table(
         tasks = list(scan.plan_files())
     files = [task.file.file_path.removeprefix("file://") for task in tasks]
     version = [str(table.metadata.table_uuid), number, schema.schema_id]
+    where = without_credentials(table.location())
     return StreamCopy(
         name,
-        Path(table.location()).name,
-        ["iceberg", table.location(), version, columns],
+        Path(where).name,
+        ["iceberg", where, version, columns],
         partial(_stream, scan, tasks, columns, name),
         files,
     )
@@ -75,7 +82,7 @@ def _opened(table: Any) -> tuple[Any, str]:
     """Take a table as it is, or read it from the file of its metadata; say how it is called."""
     tables = _pyiceberg()
     if isinstance(table, tables.Table):
-        return table, ".".join(table.name())
+        return table, without_credentials(".".join(table.name()))
     if not isinstance(table, str | os.PathLike):
         raise TypeError(
             "expected a pyiceberg Table, such as catalog.load_table(name), or the path of its "
@@ -84,8 +91,8 @@ def _opened(table: Any) -> tuple[Any, str]:
     text = path_text(table)
     if is_url(text):
         raise ValueError(
-            f"{text} is a URL. Open the table, pyiceberg.table.StaticTable.from_metadata(url, "
-            "properties), and pass it."
+            f"{without_credentials(text)} is a URL. Open the table, "
+            "pyiceberg.table.StaticTable.from_metadata(url, properties), and pass it."
         )
     path = absolute(text)
     if path.is_dir() or not path.name.endswith(".metadata.json"):
@@ -134,10 +141,11 @@ def _explained(name: str) -> Iterator[None]:
     except (MemoryError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # pyiceberg's own have nothing in common
+        said = without_credentials(str(error))
         raise (OSError if isinstance(error, OSError) else ValueError)(
-            f"{name} cannot be read as an Iceberg table: {error}. If the table has a feature that "
+            f"{name} cannot be read as an Iceberg table: {said}. If the table has a feature that "
             "pyiceberg lacks, write its rows to Parquet with the engine that wrote it."
-        ) from error
+        ) from shown_cause(error)
 
 
 def _pyiceberg() -> Any:

@@ -2,7 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from sklearnish.data._files.paths import describe, expand_paths
+from sklearnish.data._files.paths import (
+    describe,
+    expand_paths,
+    shown_cause,
+    without_credentials,
+)
 
 
 def touch(path: Path, text: str = "x") -> Path:
@@ -64,3 +69,10 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
 )
 def test_what_was_given_has_a_short_name(paths, name):
     assert describe(paths, ["/data/a.csv", "/data/b.csv"]) == name
+
+
+def test_the_cause_of_an_error_is_shown_unless_it_has_credentials():
+    plain = ValueError("http://host/a@b is gone")
+    assert shown_cause(plain) is plain
+    assert shown_cause(ValueError("http://me:p@ss@host/a is gone")) is None
+    assert without_credentials("http://me:p@ss@host/a@b?sig=1 is gone") == "http://host/a@b is gone"

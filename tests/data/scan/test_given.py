@@ -1,20 +1,28 @@
 import sqlite3
+import traceback
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from sklearnish import TorchClassifier
 from sklearnish.data import (
     check_no_path,
     scan_arrow,
     scan_csv,
+    scan_delta,
+    scan_hdf5,
+    scan_iceberg,
     scan_images,
     scan_npy,
     scan_parquet,
+    scan_shards,
     scan_sql,
+    scan_zarr,
 )
 
 SCANS = [scan_parquet, scan_csv, scan_npy, scan_images]
@@ -121,3 +129,42 @@ def test_no_columns_at_all_are_refused_by_whatever_scans_a_table(folder, request
     ):
         with pytest.raises(ValueError, match=r"has no feature columns besides \(\)"):
             scan()
+
+
+SECRET = "hunter2"
+NOWHERE = {
+    **{"aws_endpoint": "http://127.0.0.1:9", "allow_http": "true", "aws_region": "x"},
+    **{"aws_access_key_id": "a", "aws_secret_access_key": "b", "azure_storage_account_name": "a"},
+    **{"max_retries": "0", "timeout": "1s", "azure_endpoint": "http://127.0.0.1:9"},
+}
+URLS = [
+    f"http://me:{SECRET}@127.0.0.1:9/x",
+    f"s3://ME:p@{SECRET}@b/x.csv",
+    f"az://c/x.npy?sig={SECRET}",
+]
+
+
+@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize(
+    "scan",
+    [
+        *(scan_parquet, scan_csv, scan_npy, scan_images, scan_delta, scan_iceberg, scan_arrow),
+        lambda url: scan_hdf5(url, "X"),
+        lambda url: scan_zarr(url, "X"),
+        lambda url: scan_shards(url, "npy"),
+        lambda url: scan_shards([url], "npy"),
+        lambda url: scan_parquet([url]),
+        lambda url: scan_images([f"{url}.jpg"], size=(8, 8)),
+        lambda url: scan_images(url, size=(8, 8), labels=[0]),
+        lambda url: scan_sql("SELECT 1", url),
+        lambda url: scan_delta(url, storage_options=NOWHERE),
+        lambda url: TorchClassifier().fit(url),
+        lambda url: scan_parquet(url, filesystem=fsspec.filesystem("memory")),
+        lambda url: scan_npy(url, filesystem=url),
+    ],
+)
+def test_no_error_shows_what_a_url_has_of_secrets(scan, url):
+    with pytest.raises((ValueError, TypeError, OSError)) as caught:
+        scan(url)
+    shown = "".join(traceback.format_exception(caught.value, limit=0))
+    assert SECRET not in shown

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from sklearnish.data._arrow import columns as arrow
 from sklearnish.data._errors import DatasetChangedError
-from sklearnish.data._files.paths import is_url
+from sklearnish.data._files.paths import is_url, without_credentials
 from sklearnish.data._source import Column, Field, IntArray
 
 _NAMED = pa.dictionary(pa.int32(), pa.string())
@@ -132,8 +132,9 @@ def _read(path: str) -> bytes:
     """Read the file of an image."""
     if is_url(path):
         raise ValueError(
-            f"the image {path} is not on this machine. X.to_parquet(file) stores the images beside "
-            "the labels; read them from there: datasets.Dataset.from_parquet(file)."
+            f"the image {without_credentials(path)} is not on this machine. X.to_parquet(file) "
+            "stores the images beside the labels; read them from there: "
+            "datasets.Dataset.from_parquet(file)."
         )
     try:
         return Path(path).read_bytes()

@@ -15,7 +15,7 @@ import pyarrow as pa
 from sklearnish.data._decode import require_pillow
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._files.found import found
-from sklearnish.data._files.paths import path_text, without_credentials
+from sklearnish.data._files.paths import is_url, path_text, without_credentials
 from sklearnish.data._same_size import DECODING_SECONDS, RESIZE, TRIED, SameSize, Sides, sides_of
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._sources.images.labels import Coded, Labels, given, labelled
@@ -177,7 +177,7 @@ def images_from_paths(
     if isinstance(paths, str | os.PathLike):
         raise TypeError(f"expected a list of paths, got {os.fspath(paths)!r}; give [path].")
     if root is None:
-        names = [os.fsencode(Path(path_text(path)).expanduser().absolute()) for path in paths]
+        names = [os.fsencode(Path(_local(path)).expanduser().absolute()) for path in paths]
     else:
         root = Path(path_text(root)).expanduser().absolute()
         names = list(_inside(root, paths))
@@ -189,10 +189,20 @@ def images_from_paths(
     return ImageSource(store, None if labels is None else given(labels, store), size)
 
 
+def _local(path: Path_) -> str:
+    """Spell a path as text; a URL is none."""
+    if is_url(text := path_text(path)):
+        raise ValueError(
+            f"{without_credentials(text)} is a URL; a list of images is read from the local disk. "
+            "Download them, or pass one tar of them and filesystem=."
+        )
+    return text
+
+
 def _inside(root: Path, paths: Iterable[Path_]) -> Iterator[bytes]:
     """Yield paths relative to a folder, none of which leads out of it."""
     real = root.resolve()
-    for path in map(Path, map(path_text, paths)):
+    for path in map(Path, map(_local, paths)):
         whole = (root / path).resolve()
         if path.is_absolute() or ".." in path.parts or not whole.is_relative_to(real):
             raise ValueError(f"{path} leads out of the folder {root}, to {whole}. Remove it.")
