@@ -174,6 +174,9 @@ class Listing:
         """Spell a folder for errors."""
         return str(Path(folder))
 
+    def warn_if_unwatched(self, manifests: Sequence[Manifest]) -> None:
+        """Warn of files that are read in place, while changes of them may not be noticed."""
+
     def check_read(self, manifests: Callable[[], Sequence[Manifest]]) -> None:
         """Check files of which much was read, where that was not done by glances."""
 

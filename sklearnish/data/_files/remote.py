@@ -16,6 +16,7 @@ from sklearnish.data._files.paths import check_each, is_data, path_text
 from sklearnish.data._files.remote_file import RemoteFile, StreamedFile
 from sklearnish.data._files.store import REQUESTS, Store, digest, is_sure, version
 from sklearnish.data._system.threads import in_threads
+from sklearnish.data._system.warn import warn
 
 _SAMPLES, _SAMPLE = 8, 2**16
 """Pieces that are compared of an object of which the store tells no sure version, and bytes of one.
@@ -193,6 +194,19 @@ class RemoteListing(Listing):
         """The store, which there always is."""
         assert self.store is not None
         return self.store
+
+    def warn_if_unwatched(self, manifests: Sequence[Manifest]) -> None:
+        """Warn of objects that are read in place, of which the store tells the size alone."""
+        unwatched = [file.path for file in manifests if not getattr(file, "version", "")]
+        if unwatched:
+            more = f" and of {len(unwatched) - 1} more" * (len(unwatched) > 1)
+            warn(
+                f"The store tells no version and no time of {unwatched[0]}{more}, only the size: "
+                "if an object is replaced by another of the same size, rows of both may be mixed "
+                "in silence. Do not replace it while the Dataset is in use, or have the server "
+                "send ETag or Last-Modified.",
+                UserWarning,
+            )
 
     def check_read(self, manifests: Callable[[], Sequence[Manifest]]) -> None:
         """Look at objects of which much was read: a request for each, several at once."""

@@ -7,10 +7,11 @@ import zipfile
 
 import fsspec
 import numpy as np
+import pandas as pd
 import pyarrow.fs
 import pytest
 
-from sklearnish import scan_csv, scan_npy
+from sklearnish import scan_csv, scan_npy, scan_parquet
 from sklearnish.data._errors import DatasetChangedError
 from sklearnish.data._files.found import found
 from sklearnish.data._files.remote import RemoteManifest
@@ -200,3 +201,17 @@ def test_of_objects_that_only_have_a_size_all_bytes_are_compared(tmp_path, monke
             np.save(tmp_path / "x.npy", rows)
             ds = scan_npy(server.url("x.npy"), filesystem=fsspec.filesystem("http"))
             assert np.asarray(ds).sum() == value
+
+
+def test_parquet_that_may_change_unnoticed_is_warned_of(tmp_path):
+    pd.DataFrame({"a": [1.0, 2.0], "y": [0, 1]}).to_parquet(tmp_path / "x.parquet")
+    with serving(tmp_path) as server:
+        for path in (server.url("x.parquet"), server.url("x.parquet?sig=hunter2")):
+            server.keeps_versions = False
+            with pytest.warns(UserWarning, match="replaced by another of the same size") as caught:
+                ds = scan_parquet(path, target="y", filesystem=fsspec.filesystem("http"))
+            assert caught[0].filename == __file__
+            assert "hunter2" not in str(caught[0].message)
+            assert ds.target.tolist() == [0, 1]
+        server.keeps_versions = True
+        scan_parquet(path, target="y", filesystem=fsspec.filesystem("http"))

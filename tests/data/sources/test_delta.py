@@ -259,3 +259,14 @@ def test_a_folder_that_deltalake_takes_for_another_is_refused(tmp_path):
         (tmp_path / "t").rename(tmp_path / name)
     with pytest.raises(ValueError, match=r"a%20b cannot be read: deltalake would look for .*a b"):
         delta_table(tmp_path / "a%20b")
+
+
+def test_a_url_gives_its_secrets_to_no_name_and_no_copy(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARNISH_CACHE", str(tmp_path / "cache"))
+    write(tmp_path / "t", {"a": [1]})
+    source = delta_table(f"file://{tmp_path}/t?sig=hunter2", storage_options={})
+    assert rows_of(source) == [{"a": 1}]
+    assert source.name == f"file://{tmp_path}/t (version 0)"
+    for path in (tmp_path / "cache").iterdir():
+        assert path.name.startswith("t-")
+        assert b"hunter2" not in path.read_bytes()

@@ -85,6 +85,7 @@ class ParquetSource(arrow.ArrowSource):
     ) -> None:
         self._manifests, self._listing = found(paths, _SUFFIXES, filesystem)
         refuse_tables(self._listing)
+        self._listing.warn_if_unwatched(self._manifests)
         self.files = [manifest.path for manifest in self._manifests]
         self.name = describe(paths, self.files)
         footers = Footers(asked)
