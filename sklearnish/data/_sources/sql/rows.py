@@ -102,6 +102,8 @@ class _Column:
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
             row = _odd_one(values)
             self._fail(f"{shown(values[row])} in row {start + row}", error)
+        if decimal.Decimal in self._seen and pa.types.is_floating(array.type):
+            self._check_digits(values, array, start)
         if pa.types.is_timestamp(array.type) and array.type.tz:
             array = array.cast(pa.timestamp(array.type.unit, "UTC"))  # zones may differ by chunk
         self._widen(array.type, values, start)
@@ -117,6 +119,17 @@ class _Column:
             self._seen[kind] = start + row, values[row]
         if len(self._seen) > 1 and self._seen.keys() not in _NUMBERS:
             self._mixed()
+
+    def _check_digits(self, values: Sequence[Any], array: Any, start: int) -> None:
+        """Refuse decimals that became others as floats, beside one that is no number."""
+        for row, (value, made) in enumerate(zip(values, array.to_pylist(), strict=True)):
+            finite = value is not None and math.isfinite(value)
+            if finite and decimal.Decimal(repr(made)) != value:
+                self._fail(
+                    f"{shown(value)} in row {start + row}, which has more digits than the floats "
+                    "that NaN or infinity beside it needs",
+                    None,
+                )
 
     def _mixed(self, error: Exception | None = None) -> NoReturn:
         """Refuse values of several kinds."""
@@ -141,7 +154,7 @@ class _Column:
     def cast(self, array: Any, start: int) -> Any:
         """Convert a chunk to the type of all; refuse numbers that would lose digits."""
         try:
-            return arrow.cast(array, self.dtype)
+            return _cast_exactly(array, self.dtype)
         except pa.ArrowException as error:
             row = next(i for i in range(len(array)) if not _casts(array[i : i + 1], self.dtype))
             self._fail(
@@ -194,10 +207,19 @@ def _is_exact(value: Any) -> bool:
     return not isinstance(value, int) or int(float(value)) == value
 
 
+def _cast_exactly(array: Any, dtype: Any) -> Any:
+    """Convert values; raise ArrowInvalid for decimals that would be others as floats, too."""
+    made = arrow.cast(array, dtype)
+    to_floats = pa.types.is_decimal(array.type) and pa.types.is_floating(dtype)
+    if to_floats and made.cast(array.type) != array:
+        raise pa.ArrowInvalid("digits are lost")
+    return made
+
+
 def _casts(array: Any, dtype: Any) -> bool:
     """Tell whether values fit a type."""
     try:
-        arrow.cast(array, dtype)
+        _cast_exactly(array, dtype)
     except pa.ArrowException:
         return False
     return True

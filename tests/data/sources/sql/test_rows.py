@@ -76,6 +76,23 @@ def test_times_of_several_zones_become_utc():
     assert table["t"].to_pylist() == times
 
 
+LONG = Decimal("12345678901234567890.123456789")
+
+
+@pytest.mark.parametrize("odd", ["NaN", "-Infinity"])
+@pytest.mark.parametrize("place", [0, 1, 7])
+@pytest.mark.parametrize("long", [LONG, Decimal("1234567890123456.78"), 2**53 + 1])
+def test_decimals_keep_their_digits_or_are_refused(odd, place, long):
+    values = [Decimal("0.1"), None, Decimal("1.25")] + [long] * 3
+    values.insert(place if place < 7 else len(values), Decimal(odd))
+    row = values.index(long)
+    with pytest.raises(ValueError, match=f"Column 'd' cannot be read.*{long}.* in row {row}[,.]"):
+        read({"d": values})
+    short = [value for value in values if value != long]
+    expected = np.array([np.nan if v is None else float(v) for v in short])
+    np.testing.assert_array_equal(read({"d": short})["d"].to_numpy(), expected)
+
+
 def test_decimals_that_are_no_numbers_become_floats():
     values = read({"d": [Decimal("0.5"), Decimal("NaN"), None, Decimal("-Infinity")]})["d"]
     assert values.type == pa.float64()
