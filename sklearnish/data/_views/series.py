@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from sklearnish.data._arrow.frames import is_missing
 from sklearnish.data._shown import shown
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._views import row_numbers
@@ -135,12 +136,18 @@ def _series(view: View, groups: str) -> IntArray:
     Raises
     ------
     ValueError
-        If the rows of one lie in several places.
+        If the rows of one lie in several places, or a row says no series.
     """
     column_names(view.source, [groups])
     values = values_of(view.source, groups, view._rows)
     borders = np.flatnonzero(values[1:] != values[:-1]) + 1
     bounds = np.concatenate([[0], borders, [len(values)]])
+    unknown = next((int(i) for i in bounds[:-1] if is_missing(values[i])), None)
+    if unknown is not None:
+        raise ValueError(
+            f"The value of column {groups!r} is missing in {view._name_row(unknown)}, so that its "
+            "series is not known. Fill it in, or take such rows out of the table."
+        )
     names, counts = np.unique(values[bounds[:-1]], return_counts=True)
     if counts.max(initial=0) > 1:
         name = shown(names[counts > 1][0].item() if names.dtype != object else names[counts > 1][0])

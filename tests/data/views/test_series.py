@@ -122,6 +122,27 @@ def test_no_window_spans_two_series(tmp_path):
         sn.as_dataset(mixed[["a", "store"]]).windows(2, groups="store")
 
 
+@pytest.mark.parametrize(
+    "groups",
+    [
+        ["a", "a", None, None, "b", "b"],
+        [1.0, 1.0, np.nan, np.nan, 2.0, 2.0],
+        pd.array([1, 1, None, None, 2, 2], "Int64"),
+        pd.array([True, True, None, None, False, False], "boolean"),
+        pd.to_datetime(["2024-01-01"] * 2 + [None] * 2 + ["2024-01-02"] * 2),
+    ],
+)
+def test_a_row_of_no_series_is_named(groups, tmp_path):
+    frame = pd.DataFrame({"a": np.arange(6.0), "store": groups})
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=2)
+    for ds in (sn.as_dataset(frame), sn.scan_parquet(tmp_path / "t.parquet")):
+        ds = ds.select(["a"])
+        for view, row in ((ds, 2), (ds[3:], 3)):
+            with pytest.raises(ValueError, match=f"column 'store' is missing in row {row} of"):
+                view.windows(2, groups="store")
+        assert len(ds[:2].windows(2, groups="store")) == len(ds[4:].windows(2, groups="store")) == 1
+
+
 _SMALL = st.integers(1, 6)
 
 
