@@ -99,9 +99,13 @@ def _check_finite(X: Tensor) -> None:
     if bad.any():
         row, value = bad.nonzero()[0].tolist()
         kind = "NaN" if X.flatten(1)[row, value].isnan() else "infinity"
+        mend = (
+            "Impute it, for example by sn.preprocessing.Streamed(SimpleImputer()) in a pipeline "
+            "before"
+            if X.ndim <= 2
+            else "Replace it in the arrays before"
+        )
         raise BadRowsError(
-            f"Input X contains {kind}: value {value} of the row. Impute it, for example by "
-            "sn.preprocessing.Streamed(SimpleImputer()) in a pipeline before, or leave such rows "
-            "out.",
+            f"Input X contains {kind}: value {value} of the row. {mend}, or leave such rows out.",
             bad.any(1).nonzero().flatten().numpy(force=True),
         )

@@ -19,6 +19,10 @@ _IMPUTE = (
     "memory; else as rows are read, make_pipeline(sn.preprocessing.Streamed(SimpleImputer()), "
     "model). torch.nan_to_num would write zeros."
 )
+_REPLACE = (
+    "Replace it in the arrays before, as np.nan_to_num(array) does: the imputers of scikit-learn "
+    "take tables alone."
+)
 _FILL = "Fill gaps of the series before windows are made, as DataFrame.interpolate() does."
 
 
@@ -80,8 +84,9 @@ def _look_closer(
         if functions
         else ""
     )
+    mend = _FILL if known else _REPLACE if where or len(column) > 1 else _IMPUTE
     raise ValueError(
-        f"Input X contains {kind}: {place}{after}. {_FILL if known else _IMPUTE} Or drop these "
+        f"Input X contains {kind}: {place}{after}. {mend} Or drop these "
         f"rows, as fit does with on_bad_rows='skip'.{made}"
     )
 
