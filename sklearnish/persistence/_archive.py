@@ -4,13 +4,12 @@ import hashlib
 import io
 import json
 import re
-import warnings
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import IO, Any
 
-from sklearnish.data import atomic_path
+from sklearnish.data import atomic_path, warn
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -146,8 +145,7 @@ def _warn_of_versions(versions: Any) -> None:
         if str(versions.get(name)).split(".")[:2] != now.split(".")[:2]
     ]
     if other:
-        warnings.warn(
+        warn(
             f"The model was saved with {', '.join(other)}: check that it still predicts as it did.",
             UserWarning,
-            stacklevel=5,
         )

@@ -1,6 +1,5 @@
 """What can be known about a module before it is trained."""
 
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearnish.data import Features
+from sklearnish.data import Features, warn
 from sklearnish.training._step.out_of_memory import is_out_of_memory
 from sklearnish.training._step.parts import name_of
 from sklearnish.training._step.precision import as_taken, autocast
@@ -143,11 +142,10 @@ def warn_of_final_activation(module: nn.Module, outputs: Tensor, criterion: Any)
     ending = _ALREADY.get(name)
     if ending is None or not _ends_in(module, outputs, ending):
         return
-    warnings.warn(
+    warn(
         f"module {name_of(module)} ends in a {ending}, which {name} applies itself; twice "
         f"over, it learns slowly and badly. Return logits instead: remove the {ending} at the end.",
         UserWarning,
-        stacklevel=2,
     )
 
 
@@ -172,7 +170,7 @@ def warn_of_other_rows(history: Any) -> None:
     last = history[-1]
     train, valid = last["train_loss"], last.get("valid_loss", 0.0)
     if len(history) == 1 and 0 < _APART * train < valid:
-        warnings.warn(
+        warn(
             f"The first validation loss, {valid:.3g}, is {valid / train:,.0f} times the training "
             f"loss, {train:.3g}. Were the validation rows transformed as the training rows were? A "
             "Pipeline does not transform X_val by itself: use Pipeline(..., "
@@ -180,5 +178,4 @@ def warn_of_other_rows(history: Any) -> None:
             "estimator.set_fit_request(X_val=True, y_val=True). Compare the scale of y_val with "
             "that of y, too.",
             UserWarning,
-            stacklevel=2,
         )

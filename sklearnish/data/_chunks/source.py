@@ -1,7 +1,6 @@
 """Rows of arrays that are stored in chunks, whatever the format: blocks are whole chunks."""
 
 import copy
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from sklearnish.data._chunks.files import ArrayFiles
 from sklearnish.data._chunks.stack import Stack
 from sklearnish.data._named import Names, by_key, labels_given
 from sklearnish.data._source import Column, Field, IntArray, Source
+from sklearnish.data._system.warn import warn
 from sklearnish.data._tensors.convert import as_tensor
 
 
@@ -107,14 +107,13 @@ class ChunkedSource(Source):
         made.blocks = self._widest.blocks(rows)
         times = self._widest.times_read(rows)
         if times > 1:
-            warnings.warn(
+            warn(
                 f"{self.name} is sorted or grouped by label, or its chunks are too large to be "
                 "mixed well. Parts of chunks are shuffled, so that each chunk is read up to "
                 f"{times} times an epoch. To avoid it, write the rows in random order or "
                 "in smaller chunks, pass a larger shuffle_memory, or copy them once with "
                 "ds.cache(folder).",
                 UserWarning,
-                stacklevel=2,
             )
         return made
 

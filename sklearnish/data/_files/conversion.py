@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 from sklearnish.data._files.atomic import remove_leftovers
 from sklearnish.data._files.changes import Manifest
 from sklearnish.data._system.locks import one_maker
+from sklearnish.data._system.warn import warn
 
 _FORMAT = 1  # raise it when files written before must not be read any more
 
@@ -88,10 +88,9 @@ class Conversion:
                 try:
                     return open_(self.path)
                 except ValueError as error:
-                    warnings.warn(
+                    warn(
                         f"A converted copy in the cache is damaged and is made again: {error}",
                         UserWarning,
-                        stacklevel=2,
                     )
             remove_leftovers(self._folder)
             make(self.path)

@@ -8,7 +8,6 @@ order that is made once in the cache folder.
 """
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from sklearnish.data._arrow.part_copy import copied
 from sklearnish.data._source import IntArray, Source
+from sklearnish.data._system.warn import warn
 from sklearnish.data._views import row_numbers
 from sklearnish.data._views.attached import hold_labels
 from sklearnish.data._views.mapped import MappedSource
@@ -176,9 +176,8 @@ def _tell_once(source: Source) -> None:
     cure = "" if isinstance(source, WindowSource) else "Write the file in random order to avoid it."
     if name not in _told:
         _told.add(name)
-        warnings.warn(
+        warn(
             f"{name} is sorted or grouped by label, so block shuffling would give unbalanced "
             f"batches. A one-time copy in smaller blocks is made in the cache folder. {cure}",
             UserWarning,
-            stacklevel=2,
         )

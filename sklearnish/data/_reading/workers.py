@@ -7,7 +7,6 @@ kills, and then all goes on as before.
 
 import signal
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -25,6 +24,7 @@ from sklearnish.data._reading.channels import Channels
 from sklearnish.data._reading.plan import LoadPlan
 from sklearnish.data._reading.processes import main_can_be_imported, start_method, worker_context
 from sklearnish.data._system.interrupts import uninterrupted
+from sklearnish.data._system.warn import warn
 
 _POLL = 1.0
 """Seconds between two looks at whether the workers are alive."""
@@ -73,11 +73,10 @@ def in_processes(
             return
         except _Died as death:
             _check_guard(death)
-            warnings.warn(
+            warn(
                 f"A worker process that was reading {reader.describe(posted[0])}, or rows after "
                 f"it, {death}; they are read again.",
                 RuntimeWarning,
-                stacklevel=2,
             )
         yield from _one_by_one(reader, posted, replace(plan, num_workers=1, prefetch=1), timeout)
 

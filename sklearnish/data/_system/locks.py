@@ -6,10 +6,11 @@ whole all the same, but may be made twice.
 
 import os
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from sklearnish.data._system.warn import warn
 
 try:
     import fcntl
@@ -112,7 +113,7 @@ def _wait(note: Path, waiting: str) -> int | None:
         except BlockingIOError:
             time.sleep(_LOOK)
     if waiting:
-        warnings.warn(waiting, UserWarning, stacklevel=4)
+        warn(waiting, UserWarning)
     return lock(note, wait=True)
 
 

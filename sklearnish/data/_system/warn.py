@@ -3,12 +3,12 @@
 import sys
 import warnings
 
-_BETWEEN = frozenset({"sklearnish", "sklearn", "joblib"})
+_BETWEEN = frozenset({"sklearnish", "sklearn", "joblib", "skorch", "torch", "contextlib"})
 """Packages whose frames may lie between the user's line and a warning."""
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn, in the name of the first line outside of the package and of scikit-learn."""
+    """Warn, in the name of the first line outside of the package and of those it is called by."""
     depth, frame = 2, sys._getframe(1)
     while frame.f_back is not None and _package(frame.f_globals) in _BETWEEN:
         depth, frame = depth + 1, frame.f_back

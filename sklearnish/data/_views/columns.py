@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from sklearnish.data._arrow.lists import why_no_features
 from sklearnish.data._shown import shown
 from sklearnish.data._source import Field, IntArray, Source
+from sklearnish.data._system.warn import warn
 
 _INDEX = r"__index_level_\d+__"
 _UNNAMED = r"Unnamed: \d+(\.\d+)*"
@@ -67,11 +67,10 @@ def without_index(names: Sequence[str], where: str) -> tuple[str, ...]:
     if not index or len(index) == len(names):
         return tuple(names)
     with suppress(UserWarning):  # where warnings are errors: an index is no reason to stop
-        warnings.warn(
+        warn(
             f"{_some(index)} of {where} is the index of a DataFrame, so it is not among the "
             "features. To have it among them, name them all: columns=[...].",
             UserWarning,
-            stacklevel=4,
         )
     return tuple(name for name in names if name not in index)
 

@@ -1,11 +1,11 @@
 """What float32 loses of stored numbers, and the warning of it."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from sklearnish.data._system.warn import warn
 from sklearnish.data._tensors.batch import Features
 from sklearnish.data._views.sample import few
 from sklearnish.data._views.view import View
@@ -91,9 +91,8 @@ def warn_of_rounding(columns: Sequence[int | str], where: str, cure: str) -> Non
     if not columns:
         return
     more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
-    warnings.warn(
+    warn(
         f"float32 loses much of column {', '.join(map(repr, columns[:5]))}{more} of {where}: far "
         f"from zero, for how little the values vary. {cure}",
         UserWarning,
-        stacklevel=3,
     )

@@ -15,6 +15,7 @@ from sklearnish.data import (
     PipelineReport,
     prepare_loader,
     resolve_device,
+    warn,
     with_codes,
 )
 from sklearnish.estimators._fitting.drafts import snapshot
@@ -152,7 +153,7 @@ def finish(estimator: Any, net: Net, report: PipelineReport) -> None:
     estimator.pipeline_report_ = replace(report, skipped=skipped, n_skipped=n_skipped)
     estimator._note()
     if n_skipped:
-        warnings.warn(estimator.pipeline_report_.left_out, UserWarning, stacklevel=5)
+        warn(estimator.pipeline_report_.left_out, UserWarning)
 
 
 def with_labels(sampler: Any, labelled: Callable[[], Dataset]) -> Any:

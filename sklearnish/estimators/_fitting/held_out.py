@@ -1,6 +1,5 @@
 """The rows on which every epoch is evaluated: passed or held out, read once, and scored."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearnish.data import (
     narrow,
     read_finite,
     to_device,
+    warn,
     with_codes,
 )
 from sklearnish.estimators._fitting.labels import targets
@@ -49,11 +49,10 @@ def check_validation(estimator: Any, X_val: Any, y_val: Any, sample_weight_val: 
     if fraction != default and not (estimator.early_stopping and X_val is None):
         why = "X_val is given" if X_val is not None else "early_stopping=False"
         cure = "leave out X_val" if X_val is not None else "set early_stopping=True"
-        warnings.warn(
+        warn(
             f"validation_fraction={fraction} has no effect, since {why}: no rows are held out. To "
             f"hold that share of the rows out, {cure}.",
             UserWarning,
-            stacklevel=4,
         )
 
 

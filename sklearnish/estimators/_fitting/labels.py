@@ -1,7 +1,6 @@
 """Targets: found, checked, and if they are labels numbered and weighed."""
 
 import datetime
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from torch import Tensor, nn
 
-from sklearnish.data import Dataset, check_no_name, find_classes, is_missing, shown
+from sklearnish.data import Dataset, check_no_name, find_classes, is_missing, shown, warn
 
 Array = npt.NDArray[Any]
 
@@ -187,12 +186,11 @@ def _check_indicator(values: Array) -> None:
 def warn_of_one_hot(y: Array) -> None:
     """Warn if labels in columns look like classes, of which each row has exactly one."""
     if len(y) > 1 and y.shape[1] > 1 and (y.sum(1) == 1).all():
-        warnings.warn(
+        warn(
             f"Each row of y has exactly one 1 in its {y.shape[1]} columns, which are taken for "
             "labels that do not exclude each other. If they are classes, pass their numbers: "
             "y.argmax(axis=1).",
             UserWarning,
-            stacklevel=5,
         )
 
 

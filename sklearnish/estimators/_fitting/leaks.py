@@ -1,6 +1,5 @@
 """Columns that give the target away, as copies of it do that were left among the features."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.base import is_classifier
 
-from sklearnish.data import Dataset, hashed_sample, read_frames
+from sklearnish.data import Dataset, hashed_sample, read_frames, warn
 from sklearnish.estimators._fitting.labels import targets
 
 Array = npt.NDArray[Any]
@@ -40,13 +39,12 @@ def warn_of_leaks(estimator: Any, data: Dataset, names: list[str]) -> None:
     y = y[rows][positions]
     found = [name for name in names if len(y) >= _FEWEST and tells(table[name], y)]
     if found:
-        warnings.warn(
+        warn(
             f"Column {found[0]!r} alone tells the target in all {len(y)} rows that were looked at"
             f"{f', and so do {found[1:6]}' if found[1:] else ''}. If it was made from the target, "
             "or will not be known of rows to predict for, leave it out: "
             f"kinds={{{found[0]!r}: 'drop'}}.",
             UserWarning,
-            stacklevel=6,
         )
 
 

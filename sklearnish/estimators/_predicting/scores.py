@@ -1,12 +1,12 @@
 """Scores of rows while they are predicted: one batch of predictions is held, not all."""
 
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
+from sklearnish.data import warn
 from sklearnish.estimators._predicting.answers import Array, Piece
 
 
@@ -26,7 +26,7 @@ def r2(y: Array, pieces: Iterable[Piece], weight: Array | None) -> float:
         for _ in pieces:  # X is checked all the same
             pass
         message = "R^2 score is not well-defined with less than two samples."
-        warnings.warn(message, UndefinedMetricWarning, stacklevel=3)
+        warn(message, UndefinedMetricWarning)
         return float("nan")
     mean = y.mean(0, np.float64) if weight is None else np.average(y, axis=0, weights=weight)
     residual, total = np.zeros(y.shape[1]), np.zeros(y.shape[1])

@@ -1,6 +1,5 @@
 """export: a fitted estimator as a file that predicts without sklearnish."""
 
-import warnings
 from functools import partial
 from importlib.metadata import version
 from os import PathLike, fspath
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearnish.data import atomic_path
+from sklearnish.data import atomic_path, warn
 from sklearnish.estimators import STEP
 from sklearnish.persistence._exporting.model_parts import Parts, parts_of
 from sklearnish.persistence._exporting.network import Network
@@ -160,9 +159,8 @@ def _warn_of_functions(parts: Parts) -> None:
     known = (STEP,) if parts.scalings or parts.model is not parts.estimator else ()
     names = [name for name in parts.estimator._functions if name not in known]
     if names:
-        warnings.warn(
+        warn(
             f"The rows of fit passed through {', '.join(names)}, which is not in the file: give it "
             "rows as they come out of that.",
             UserWarning,
-            stacklevel=3,
         )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sklearnish.data import warn
 from sklearnish.persistence._exporting.model_parts import Parts, center_of
 from sklearnish.persistence._exporting.network import Input, Network, X
 from sklearnish.preprocessing import TableEncoder
@@ -47,11 +48,10 @@ def check_predictions(
             warnings.simplefilter("ignore")  # rows are as they are
             wanted = np.asarray(getattr(parts.model, method)(rows))
     except Exception as error:  # the module's own code: anything can come
-        warnings.warn(
+        warn(
             f"The exported file was not tried: the module fails on rows that were made up for it "
             f"({error}). Compare its predictions with those of the estimator.",
             UserWarning,
-            stacklevel=4,
         )
         return
     for found in (run(given), run(_first(given))):

@@ -7,13 +7,12 @@ is ever run.
 """
 
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from sklearnish.data import Batch, EpochTimes, PipelineReport, one_maker, remove_leftovers
+from sklearnish.data import Batch, EpochTimes, PipelineReport, one_maker, remove_leftovers, warn
 from sklearnish.training._checkpoints.tree_file import DamagedError, Tree, read, write
 
 INTERVAL = 30.0
@@ -93,11 +92,10 @@ class Checkpoints:
             try:
                 return read(path)
             except DamagedError as error:
-                warnings.warn(
+                warn(
                     f"The checkpoint {path} is damaged ({error}) and is removed; the fit resumes "
                     "from the one before, or starts again.",
                     UserWarning,
-                    stacklevel=2,
                 )
                 path.unlink()
         return None
@@ -177,11 +175,10 @@ class Checkpoints:
     def _warn(self, error: OSError) -> None:
         """Say once that the fit goes on without: hours of it are worth more than a checkpoint."""
         if not self._warned:
-            warnings.warn(
+            warn(
                 f"A checkpoint could not be written ({error}). The fit continues, earlier "
                 "checkpoints stay, and writing is tried again later. Free some space; otherwise "
                 "the fit can only be resumed from the last checkpoint.",
                 UserWarning,
-                stacklevel=2,
             )
         self._warned = True

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sklearnish.data import Batch, each, tensors_of
+from sklearnish.data import Batch, each, tensors_of, warn
 from sklearnish.training._step.step import Step
 
 Graph = Callable[..., Any]
@@ -94,11 +94,10 @@ class CompiledStep:
         except Exception as error:  # whatever the tracer, the compiler or the module raises
             self._refused = True
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            warnings.warn(
+            warn(
                 f"compile=True was ignored: the training step of {type(step.module).__name__} "
                 f"could not be compiled ({reason}). Training continues uncompiled.",
                 UserWarning,
-                stacklevel=2,
             )
         return self._graphs.get(key)
 

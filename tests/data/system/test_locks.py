@@ -61,13 +61,14 @@ def test_a_long_wait_is_told(tmp_path, monkeypatch):
         told.set()
         warn_as_ever(*args, **kwargs)
 
-    warn_as_ever = locks.warnings.warn
-    monkeypatch.setattr(locks.warnings, "warn", warn)
+    warn_as_ever = locks.warn
+    monkeypatch.setattr(locks, "warn", warn)
     thread = threading.Thread(target=first)
     thread.start()
     assert begun.wait(30)
-    with pytest.warns(UserWarning, match="another is at it"), one_maker(path, "another is at it"):
+    with pytest.warns(UserWarning, match="another is") as caught, one_maker(path, "another is"):
         assert told.is_set()
+    assert caught[0].filename == __file__
     thread.join()
 
 

@@ -1,8 +1,9 @@
 """Which files are images, which are left out, and which folder is the class of an image."""
 
 import re
-import warnings
 from collections.abc import Iterable
+
+from sklearnish.data._system.warn import warn
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".jpg_large", ".png", ".webp")
 _OTHER_PICTURES = (
@@ -48,7 +49,7 @@ class LeftOut:
             self._folders.add(name)
             self.add(why, name)
 
-    def warn(self, where: str, stacklevel: int) -> None:
+    def warn(self, where: str) -> None:
         """Say once what was left out, if anything was."""
         if not self._met:
             return
@@ -58,11 +59,10 @@ class LeftOut:
         ]
         n = sum(count for count, _ in self._met.values())
         what = f"{n:,} files or folders" if n > 1 else "a file or folder"
-        warnings.warn(
+        warn(
             f"scan_images left out {what} of {where}: {'; '.join(parts)}. It reads the JPEG, PNG "
             "and WEBP files in class folders.",
             UserWarning,
-            stacklevel=stacklevel + 1,
         )
 
 

@@ -123,7 +123,7 @@ def images_in_folder(folder: Path_, size: Sides = None, labels: Any = None) -> I
     known, folders.start = labelled(store, folders.found, left, labels, _part_of_folder)
     folders.found = set()
     source = ImageSource(store, known, size)
-    left.warn(str(folder), stacklevel=3)
+    left.warn(str(folder))
     return source
 
 
@@ -153,7 +153,7 @@ def images_in_tar(
     known, _ = labelled(store, store.found, left, labels, _part_of_tar)
     store.found = set()
     source = ImageSource(store, known, size)
-    left.warn(without_credentials(str(path)), stacklevel=3)
+    left.warn(without_credentials(str(path)))
     return source
 
 

@@ -62,10 +62,10 @@ def test_what_is_left_out_is_counted_by_reason():
         left.add_folder("hidden", ".git")
         left.add(OTHER, "c.txt")
     with pytest.warns(UserWarning, match="left out 6 files") as caught:
-        left.warn("pets", stacklevel=1)
+        left.warn("pets")
     assert "2 hidden (a/.b.jpg, .git); 4 of other kinds (a/b.txt, c.txt, c.txt, ...)." in str(
         caught[0].message
     )
-    LeftOut().warn("pets", stacklevel=1)
+    LeftOut().warn("pets")
     with pytest.raises(ValueError, match=r"a/b\.HEIC in pets is not JPEG"):
         takes("a/b.HEIC", "pets", left)
