@@ -108,8 +108,8 @@ class Hdf5File(ArrayFile):
             self._file[name].read_direct(out, np.s_[start : start + len(out)])
 
     def read_text(self, name: str, start: int, stop: int) -> npt.NDArray[np.str_]:
-        """Decode text, of fixed length or not."""
-        return np.asarray(self._file[name].asstr()[start:stop], dtype=np.str_)
+        """Decode text of any length; what calls itself ASCII may be UTF-8 all the same."""
+        return np.asarray(self._file[name].asstr("utf-8")[start:stop], dtype=np.str_)
 
 
 def require_h5py() -> Any:
