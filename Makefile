@@ -10,8 +10,9 @@ LOWEST_READY := .venv-lowest/.ready
 # What scikit-learn, skorch, pandas and narwhals can change most. Not HTML: scikit-learn 1.8 with NumPy
 # 2.0 fails to show a parameter that is a number and "auto" by default, such as batch_size=16.
 LOWEST_TESTS ?= $(addprefix tests/,training sklearn_tools inspection plotting data/views estimators/fitting \
-	estimators/test_classifier.py estimators/test_regressor.py data/test_dataset.py data/test_pandas.py \
-	test_ecosystem.py test_skorch_callbacks.py)
+	estimators/test_classifier.py estimators/test_regressor.py data/sources/test_delta.py \
+	data/sources/test_hdf5.py data/sources/test_iceberg.py data/sources/test_zarr.py data/test_dataset.py \
+	data/test_pandas.py test_ecosystem.py test_skorch_callbacks.py)
 
 .PHONY: demo test test-slow test-lowest lint faults bench docs
 
@@ -50,7 +51,7 @@ $(READY): pyproject.toml constraints.txt
 $(LOWEST_READY): pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	$(LOWEST)/python -m pip install -c constraints-lowest.txt -e ".[all]" \
-		hypothesis polars psutil pytest pytest-timeout pytest-xdist
+		hypothesis polars psutil 'pyiceberg[sql-sqlite]' pytest pytest-timeout pytest-xdist
 	touch $@
 
 $(BENCH_READY): $(READY)
