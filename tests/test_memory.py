@@ -21,6 +21,7 @@ MB = 2**20
 CAP = 500 * MB
 BYTES_PER_ROW = 40
 PER_WORKER = 250 * MB  # a row group on its way through Arrow, two fetches, and Python's own
+SHUFFLED, NOISE = 600 * MB, 64 * MB  # of to_parquet, which holds five numbers a row, 40 bytes
 N_FEATURES, GROUP_ROWS = 128, 65_536  # 32 MB
 ROWS_PER_FILE = 16 * GROUP_ROWS  # 512 MB
 N_FILES = 4
@@ -141,6 +142,19 @@ print(len(ds), flush=True)
 """
 
 
+WRITING = """
+import sys
+import sklearnish as sn
+
+print("imported", flush=True)
+sys.stdin.readline()
+ds = sn.scan_parquet(sys.argv[1], target="y")
+written = ds.to_parquet(sys.argv[2], shuffle=True)
+assert written.source.n_rows == len(ds)
+print(len(ds), flush=True)
+"""
+
+
 HOLDS_80_MB = """
 import subprocess, sys
 print("imported", flush=True)
@@ -158,8 +172,8 @@ def test_the_measure_sees_the_process_and_its_children():
     assert 80 * MB <= peak < 110 * MB
 
 
-def _peak(path, n_rows, num_workers, code=SEARCH):
-    watched = Watched(code, str(path), str(num_workers), measure=proportional_bytes)
+def _peak(path, n_rows, argument, code=SEARCH):
+    watched = Watched(code, str(path), str(argument), measure=proportional_bytes)
     peak, printed = watched.peak_over_imports()
     assert printed == f"{n_rows}\n"
     return peak
@@ -172,8 +186,8 @@ def _peak(path, n_rows, num_workers, code=SEARCH):
 def test_search_over_files_four_times_the_cap(folder):
     n_rows = N_FILES * ROWS_PER_FILE
     assert sum(path.stat().st_size for path in folder.iterdir()) >= 4 * CAP
-    quarter = _peak(folder / "0.parquet", ROWS_PER_FILE, num_workers=0)
-    whole = _peak(folder, n_rows, num_workers=0)
+    quarter = _peak(folder / "0.parquet", ROWS_PER_FILE, 0)
+    whole = _peak(folder, n_rows, 0)
     print(f"peak over imports: {quarter / MB:.0f} MB, {whole / MB:.0f} MB with four times the rows")
     assert whole <= CAP
     assert whole - quarter <= BYTES_PER_ROW * (n_rows - ROWS_PER_FILE)
@@ -184,7 +198,7 @@ def test_search_over_files_four_times_the_cap(folder):
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_search_in_worker_processes(folder):
-    peak = _peak(folder, N_FILES * ROWS_PER_FILE, num_workers=2)
+    peak = _peak(folder, N_FILES * ROWS_PER_FILE, 2)
     print(f"peak over imports: {peak / MB:.0f} MB with two workers")
     assert peak <= CAP + 2 * PER_WORKER
 
@@ -200,3 +214,16 @@ def test_preprocessing_of_files_four_times_the_cap(folder):
     print(f"peak over imports: {quarter / MB:.0f} MB, {whole / MB:.0f} MB with four times the rows")
     assert whole <= CAP
     assert whole - quarter <= BYTES_PER_ROW * (n_rows - ROWS_PER_FILE)
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_shuffling_files_four_times_the_cap(folder, tmp_path):
+    n_rows = N_FILES * ROWS_PER_FILE
+    quarter = _peak(folder / "0.parquet", ROWS_PER_FILE, tmp_path / "quarter.parquet", WRITING)
+    whole = _peak(folder, n_rows, tmp_path / "whole.parquet", WRITING)
+    print(f"peak over imports: {quarter / MB:.0f} MB, {whole / MB:.0f} MB with four times the rows")
+    assert quarter <= SHUFFLED
+    assert whole - quarter <= BYTES_PER_ROW * (n_rows - ROWS_PER_FILE) + NOISE

@@ -176,7 +176,7 @@ class Dataset(FeatureView):
             The file. It appears when it is complete, in the place of one that exists.
         shuffle : bool, default=False
             Whether to write the rows in random order, in which any permutation is equally likely:
-            what training on a file needs that is sorted or grouped. It takes 30 bytes of memory
+            what training on a file needs that is sorted or grouped. It takes 40 bytes of memory
             per row.
         random_state : int or None, default=0
             Seed of that order; None draws one.

@@ -466,3 +466,11 @@ def test_rows_too_wide_to_become_dense_are_refused(scanned):
     ds = scanned(["text"])
     with pytest.raises(ValueError, match=r"1,048,576 features in a sparse matrix.* 4\.0 MB"):
         Streamed(HashingVectorizer()).fit(ds).transform(ds)
+
+
+def test_texts_that_end_like_names_of_images_are_texts():
+    texts = ["see holiday.png", "nothing to see"]
+    hashed = HashingVectorizer(n_features=64)
+    assert (Streamed(hashed).fit_transform(texts) != hashed.transform(texts)).nnz == 0
+    with pytest.raises(TypeError, match="X is the name of a file"):
+        Streamed(hashed).fit_transform("reviews.csv")

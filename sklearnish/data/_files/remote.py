@@ -121,8 +121,8 @@ class RemoteManifest(Manifest):
         return pa.PythonFile(StreamedFile(self), "r")
 
     def for_arrow(self) -> RemoteFile:
-        """Open the object for Arrow."""
-        return RemoteFile(self)
+        """Open the object: Arrow knows no path of it."""
+        return self.open()
 
     def read_tail(self, n: int) -> bytes:
         """Read the last bytes, which are kept for the next who asks."""

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from sklearnish.data._files.filesystem import checked, in_archive, is_arrow, origin_of
@@ -76,15 +76,20 @@ class Store:
         self._filesystem = checked(filesystem)
         self._begin()
 
-    @property
+    @cached_property
     def origin(self) -> str:
         """Spell which places the filesystem reads, without credentials."""
         return origin_of(self._filesystem)
 
-    @property
+    @cached_property
     def in_archive(self) -> bool:
         """Whether objects are members of an archive, whose times may be anything."""
         return in_archive(self._filesystem)
+
+    @cached_property
+    def _options(self) -> dict[str, bool]:
+        """What a range must be asked for with: pyarrow goes to no place from byte 0 else."""
+        return {"seekable": True} if is_arrow(self._filesystem) else {}
 
     def _begin(self) -> None:
         """Begin with nothing kept; a lock held while the process forked would stay so."""
@@ -134,8 +139,7 @@ class Store:
 
     def _read_once(self, location: str, start: int, stop: int) -> bytes:
         """Make one request; a body that is cut short is a fault of the moment."""
-        options = {"seekable": True} if is_arrow(self._filesystem) else {}  # not so from byte 0 on
-        data: bytes = self.filesystem.cat_file(location, start=start, end=stop, **options)
+        data: bytes = self.filesystem.cat_file(location, start=start, end=stop, **self._options)
         if len(data) > stop - start:
             raise ValueError("the server sends the whole object where a part is asked for")
         if len(data) < stop - start:

@@ -50,8 +50,8 @@ def scan_hdf5(paths: Paths, X: Names, *, target: Any = None) -> Dataset:
 
     Notes
     -----
-    The HDF5 library may go on without end on a damaged file with text of variable length. Labels as
-    numbers, or as text of fixed length, have no such fault.
+    A damaged file with text of variable length can keep the HDF5 library busy for minutes, and
+    nothing stops it. Labels of a file that you do not trust are safer as numbers, or as an array.
 
     Examples
     --------

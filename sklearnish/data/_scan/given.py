@@ -15,7 +15,13 @@ from sklearnish.data._sources.images.names import SUFFIXES
 Path = str | PathLike[str]
 Paths = Path | Sequence[Path]
 
-_SCANS = {".csv": "scan_csv", ".tsv": "scan_csv", ".npy": "scan_npy"}
+_SCANS = {
+    (".csv", ".tsv", ".csv.gz"): "scan_csv(path, target=...)",
+    (".npy",): "scan_npy(path, target=...)",
+    (".h5", ".hdf5"): "scan_hdf5(path, name, target=...)",
+    (".zarr",): "scan_zarr(path, name, target=...)",
+    (".tar",): "scan_images(path), or sn.scan_shards(path, field, target=...)",
+}
 """What scans a file, by the end of its name; others are taken for Parquet."""
 
 
@@ -34,8 +40,8 @@ def check_no_path(X: Any) -> None:
     if name.endswith(SUFFIXES):
         scan = "scan_images([...], size=(height, width))"
     elif first is X:
-        ends = (scan for end, scan in _SCANS.items() if name.endswith(end))
-        scan = f"{next(ends, 'scan_parquet')}(path, target=...)"
+        scans = (scan for ends, scan in _SCANS.items() if name.endswith(ends))
+        scan = next(scans, "scan_parquet(path, target=...)")
     else:
         return  # a list of texts
     raise TypeError(

@@ -86,7 +86,8 @@ def as_taken(transformer: Any, X: Any) -> Any:
     TypeError
         If it is the name of a file.
     """
-    check_no_path(X)
+    if not isinstance(X, list):  # in which texts may end like names of images
+        check_no_path(X)
     if not hasattr(X, "columns") or not _takes_text(transformer):
         return X
     if X.shape[1] != 1:

@@ -105,6 +105,10 @@ def test_an_empty_path_is_not_the_current_folder(folder, monkeypatch, scan, path
         ("a", r"scan_parquet\("),
         ("a.png", r"scan_images\(\[\.\.\.\], size=\(height, width\)\)"),
         (["a.jpg", "b.jpg"], r"scan_images\(\[\.\.\.\]"),
+        ("a.h5", r"scan_hdf5\(path, name, "),
+        ("a.zarr", r"scan_zarr\(path, name, "),
+        ("a.tar", r"scan_images\(path\), or sn\.scan_shards\("),
+        ("a.csv.gz", r"scan_csv\("),
     ],
 )
 def test_a_name_of_a_file_is_no_rows(X, scan):

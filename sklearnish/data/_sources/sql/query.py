@@ -10,7 +10,7 @@ from typing import Any
 from sklearnish.data._arrow.stream_copy import Stream, batch_rows, copy_once, picked
 from sklearnish.data._arrow.table_file import CacheSource
 from sklearnish.data._shown import shown
-from sklearnish.data._sources.sql.rows import Result, typed
+from sklearnish.data._sources.sql.rows import NO_ROWS, Result, typed
 
 Params = Sequence[Any] | Mapping[str, Any] | None
 
@@ -129,7 +129,7 @@ def _on_duckdb(connection: Any, query: str, params: Params, opened: ExitStack) -
     with _naming(query):
         relation = connection.sql(query, params=params)
         if relation is None:
-            raise ValueError("the statement gives no rows. Pass a query, such as SELECT.")
+            raise ValueError(NO_ROWS)
         # Before DuckDB 1.4 it had another name.
         begin = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
         reader = opened.enter_context(begin(batch_rows(len(relation.columns))))

@@ -19,6 +19,8 @@ from sklearnish.data._arrow import columns as arrow
 from sklearnish.data._arrow.stream_copy import Spill, Stream, with_bar
 from sklearnish.data._shown import shown
 
+NO_ROWS = "the statement gives no rows. Pass a query, such as SELECT."
+
 _FIRST_ROWS, _MOST_ROWS = 256, 65_536
 _CHUNK_NBYTES = 2**21
 """Bytes that a chunk of rows takes in Arrow; as objects it takes some ten times as many."""
@@ -50,7 +52,7 @@ def typed(result: Result, opened: ExitStack) -> Stream:
         There are no columns, two have one name, or one holds values of several types.
     """
     if result.names is None:
-        raise ValueError("the statement gives no rows. Pass a query, such as SELECT.")
+        raise ValueError(NO_ROWS)
     arrow.check_names(result.names, "the result")
     columns = [_Column(name) for name in result.names]
     spill, n_rows = Spill(opened), 0
