@@ -334,11 +334,11 @@ import numpy as np
 import pandas as pd
 from skorch.callbacks import Callback
 import sklearnish as sn
-from tests.test_memory import proportional_bytes
+from tests.test_memory import anonymous_bytes
 
 class Weighs(Callback):
     def on_epoch_end(self, net, **kwargs):
-        weights.append(proportional_bytes(os.getpid()))
+        weights.append(anonymous_bytes(os.getpid()))
 
 if __name__ == "__main__":
     weights, num_workers = [], int(sys.argv[1])
@@ -363,6 +363,7 @@ def test_memory_is_flat_over_fifty_epochs(cell, tmp_path, num_workers):
     """The median of twenty epochs: huge pages come and go, and a child may be missed in /proc.
 
     Pages of mapped files do not count: what a library weighs here depends on who else has it open.
+    A shared page counts in each process: a share of it grows when another process lets go of it.
     """
     place = f"Parquet, 1 MB an epoch, num_workers={num_workers}"
     at = cell(
