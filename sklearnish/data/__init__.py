@@ -20,9 +20,11 @@ from sklearnish.data._loading.loader import Loader
 from sklearnish.data._loading.prepare import parse_bytes, prepare_loader
 from sklearnish.data._loading.report import EpochTimes, PipelineReport
 from sklearnish.data._order.samplers import nearest_to_block, storage_order
+from sklearnish.data._order.shares import WHOLE, Share
 from sklearnish.data._pairs import check_rows_alone
 from sklearnish.data._reading.finite import read_finite
 from sklearnish.data._reading.frames import read_frames
+from sklearnish.data._reading.messages import Parcel, parcel, unpacked, without_numbers
 from sklearnish.data._reading.reader import EvaluationReader
 from sklearnish.data._scan.arrays import scan_hdf5, scan_zarr
 from sklearnish.data._scan.files import scan_csv, scan_npy, scan_parquet
@@ -63,6 +65,7 @@ from sklearnish.data._views.series import last_windows
 
 __all__ = [
     "IN_FLOAT64",
+    "WHOLE",
     "BadRowsError",
     "Batch",
     "DataWorkerError",
@@ -74,8 +77,10 @@ __all__ = [
     "Features",
     "IntArray",
     "Loader",
+    "Parcel",
     "PerBatch",
     "PipelineReport",
+    "Share",
     "Source",
     "as_bytes",
     "as_dataset",
@@ -108,6 +113,7 @@ __all__ = [
     "narrow",
     "nearest_to_block",
     "one_maker",
+    "parcel",
     "parse_bytes",
     "per_batch",
     "pieces",
@@ -137,9 +143,11 @@ __all__ = [
     "storage_order",
     "tensors_of",
     "to_device",
+    "unpacked",
     "warn",
     "warn_of_rounding",
     "whole_frame",
     "with_codes",
     "with_own_lock",
+    "without_numbers",
 ]

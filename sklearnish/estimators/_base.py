@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from sklearnish.data import Batch, Dataset, resolve_device
 from sklearnish.estimators import _parameters
 from sklearnish.estimators._constructor import parameterized
-from sklearnish.estimators._fitting.child_process import train_in_child
 from sklearnish.estimators._fitting.drafts import draft
 from sklearnish.estimators._fitting.epochs import train
 from sklearnish.estimators._fitting.fit_task import CallbackHost, FitTask
@@ -19,6 +18,7 @@ from sklearnish.estimators._fitting.held_out import check_validation, rows_held_
 from sklearnish.estimators._fitting.inputs import to_dataset
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.module import Start, check_optimizer
+from sklearnish.estimators._fitting.ranks import n_processes, train_in_processes
 from sklearnish.estimators._fitting.resume import check_can_resume, check_dir
 from sklearnish.estimators._fitting.rows import rows_to_fit, weighed
 from sklearnish.estimators._fitting.sizes import (
@@ -28,7 +28,15 @@ from sklearnish.estimators._fitting.sizes import (
 )
 from sklearnish.estimators._nested_params import NestedParams
 from sklearnish.estimators._predicting.methods import AnswerMixin
-from sklearnish.training import Net, check_callbacks, check_shape
+from sklearnish.training import (
+    ALONE,
+    Net,
+    World,
+    check_callbacks,
+    check_shape,
+    launched,
+    quiet,
+)
 
 Array = npt.NDArray[Any]
 
@@ -181,9 +189,10 @@ class TorchEstimator(
         start: Start,
         task: FitTask,
         epochs: int | None = None,
+        world: World = ALONE,
     ) -> None:
-        """Train the net in this process."""
-        train(self, data, valid, start, task, epochs)
+        """Train the net in this process, together with those of a world."""
+        train(self, data, valid, start, task, epochs, world)
 
     def _note(self) -> None:
         """Note how many epochs there were, and what loss they led to."""
@@ -268,7 +277,7 @@ class TorchEstimator(
             On Ctrl-C; the estimator then holds the last complete epoch, if there is one.
         """
         task = FitTask(self, X, y, sample_weight)
-        with draft(self) as new:
+        with draft(self) as new, quiet(self._world()):
             task.run(new._fit, X, y, sample_weight, (X_val, y_val, sample_weight_val))
         return self
 
@@ -276,6 +285,9 @@ class TorchEstimator(
         self, X: Any, y: Any, sample_weight: Any, held: tuple[Any, Any, Any], task: FitTask
     ) -> None:
         """Check, and train."""
+        world = self._world()
+        if not world.is_first:
+            task.mute()
         X_val, y_val, sample_weight_val = held
         resume = self.warm_start and hasattr(self, "net_")
         check_dir(self.checkpoint_dir)
@@ -284,7 +296,7 @@ class TorchEstimator(
         check_validation(self, X_val, y_val, sample_weight_val)
         data = rows_to_fit(self, X, y, sample_weight, reset=not resume)
         if not resume:
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._draw_seed(world)
         valid = None
         if X_val is not None:
             valid = rows_to_fit(self, X_val, y_val, sample_weight_val, reset=False)
@@ -297,15 +309,25 @@ class TorchEstimator(
         data, valid = self._prepared(data, valid, fresh=not resume)
         start: Start = "module" if resume else "new"
         task.begin(choose_sizes(self, len(data), None))
-        if self.isolate:
-            train_in_child(self, data, valid, start, task)
+        n = n_processes(self) if world is ALONE else 1
+        if n > 1 or (self.isolate and world is ALONE):
+            train_in_processes(self, data, valid, start, task, n)
         else:
-            self._train(data, valid, start, task)
+            self._train(data, valid, start, task, world=world)
+
+    def _world(self) -> World:
+        """Return the processes that train together where each of them runs the program."""
+        return launched(self.device, self.worker_timeout)
+
+    def _draw_seed(self, world: World) -> None:
+        """Draw the seed of a fit, the same in all processes."""
+        drawn = check_random_state(self.random_state).randint(2**31 - 1)
+        self._seed = int(world.same(drawn))
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, announced: Any = None) -> Any:
         """Train for one epoch more; the first call sets everything up."""
         task = FitTask(self, X, y, sample_weight)
-        with draft(self) as new:
+        with draft(self) as new, quiet(self._world()):
             new._announced = announced
             try:
                 task.run(new._go_on, X, y, sample_weight)
@@ -315,16 +337,18 @@ class TorchEstimator(
 
     def _go_on(self, X: Any, y: Any, sample_weight: Any, task: FitTask) -> None:
         """Check, and train for one epoch."""
-        first = not hasattr(self, "net_")
+        first, world = not hasattr(self, "net_"), self._world()
+        if not world.is_first:
+            task.mute()
         self._check_params(fresh=first)
         data = rows_to_fit(self, X, y, sample_weight, reset=first)
         data, _ = weighed(self, data, training=True)
         if first:
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._draw_seed(world)
             self._learn_target(targets(data), data.weight)
         data, _ = self._prepared(data, None, fresh=first)
         task.begin(1)
-        self._train(data, None, "new" if first else "net", task, epochs=1)
+        self._train(data, None, "new" if first else "net", task, epochs=1, world=world)
 
     def _check_params(self, *, fresh: bool) -> None:
         """Check parameters before anything is changed; what is fitted anew leaves no old net."""

@@ -18,7 +18,7 @@ from sklearnish.estimators._fitting.lbfgs import train_by_lbfgs
 from sklearnish.estimators._fitting.module import Start
 from sklearnish.estimators._mlp_parameters import MLPParameters
 from sklearnish.modules import PlainMLP
-from sklearnish.training import EpsilonFirstAdam, Net, VelocitySGD
+from sklearnish.training import ALONE, EpsilonFirstAdam, Net, VelocitySGD, World
 
 _AUTO_BATCH = 200
 """Rows of a batch, as in scikit-learn."""
@@ -94,6 +94,15 @@ class MLPMixin(MLPParameters):
                 f"solver='lbfgs' has no epochs, so {' and '.join(given)} cannot be used with it. "
                 f"Use solver='adam' or 'sgd', or set {'=None and '.join(given)}=None."
             )
+        if self.solver == "lbfgs" and self.n_processes != 1:
+            raise ValueError(
+                f"solver='lbfgs' trains in one process, but n_processes={self.n_processes!r}. Use "
+                "solver='adam' or 'sgd', or set n_processes=1."
+            )
+
+    def _world(self: Any) -> World:
+        """Return the processes that train together."""
+        return ALONE if self.solver == "lbfgs" else super()._world()  # type: ignore[misc]
 
     def _widths(self) -> list[Any]:
         """List the widths of the hidden layers."""
@@ -199,6 +208,7 @@ class MLPMixin(MLPParameters):
         start: Start,
         task: FitTask,
         epochs: int | None = None,
+        world: World = ALONE,
     ) -> None:
         new = start == "new"
         self._epochs_before = 0 if new else len(self.net_.history)
@@ -208,7 +218,7 @@ class MLPMixin(MLPParameters):
             if self.solver == "lbfgs":
                 train_by_lbfgs(self, data, start, task)
             else:
-                super()._train(data, valid, start, task, epochs)  # type: ignore[misc]
+                super()._train(data, valid, start, task, epochs, world)  # type: ignore[misc]
         except FloatingPointError as error:
             raise _not_finite() from error
         if self._diverged:

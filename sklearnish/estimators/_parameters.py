@@ -279,6 +279,25 @@ class FitParameters:
         a search with ``error_score=np.nan`` continues with the next candidate. Ctrl-C
         ends the process; what it learned is lost, unless it is in `checkpoint_dir`.""",
     )
+    n_processes: int | str = parameter(
+        default=1,
+        kind='int or "auto"',
+        allowed=[AUTO, POSITIVE_INT],
+        in_fingerprint=False,
+        doc="""Processes of this machine that train together, each on its part of every batch:
+        `batch_size` is that of all, and the result the same up to rounding, except for what a
+        module draws at random or learns from a batch (dropout, BatchNorm). "auto" is one per GPU.
+        They also predict together where that pays. In a script that ``torchrun`` started, its
+        processes train together, whatever this says. Not used by `partial_fit`.""",
+    )
+    max_restarts: int = parameter(
+        default=3,
+        kind="int",
+        allowed=[Interval(Integral, 0, None, closed="left")],
+        in_fingerprint=False,
+        doc="""How often the processes of a fit are started again if one of them dies; the fit goes
+        on from the last checkpoint in `checkpoint_dir`, without one from the beginning.""",
+    )
     checkpoint_dir: Any = parameter(
         default=None,
         kind="path",

@@ -160,10 +160,22 @@ class PlainMLP(nn.Module):
             if inputs is not values[0]:
                 delta = backward(delta.mm(weight.t()), inputs)
         found = torch.cat([slope.view(-1) for slope in slopes[1::2][::-1] + slopes[::2][::-1]])
+        self.add_penalty(found, size)
+        return found
+
+    def add_penalty(self, gradient: Tensor, size: float) -> None:
+        """Add that of the penalty to a gradient.
+
+        Parameters
+        ----------
+        gradient : Tensor of shape (n_weights,)
+            Packed as the weights are; it is changed.
+        size : float
+            Number of rows, or their weight.
+        """
         if self.alpha:
             n = self._n_penalised
-            found[:n].add_(self.packed[:n], alpha=self.alpha / size)
-        return found
+            gradient[:n].add_(self.packed[:n], alpha=self.alpha / size)
 
     def penalty(self, size: float) -> Tensor | float:
         """Compute the penalty for a batch.

@@ -22,8 +22,19 @@ from sklearnish.training._step.optimizers import OPTIMIZERS
 from sklearnish.training._step.out_of_memory import is_out_of_memory, of_same_kind
 from sklearnish.training._step.parts import check_parts
 from sklearnish.training._step.precision import weight_dtype
+from sklearnish.training._team import Team
+from sklearnish.training._world import (
+    ALONE,
+    LostRankError,
+    World,
+    device_of_rank,
+    joined,
+    launched,
+    quiet,
+)
 
 __all__ = [
+    "ALONE",
     "OPTIMIZERS",
     "Checkpoints",
     "ClassifierNet",
@@ -31,23 +42,30 @@ __all__ = [
     "EarlyStopping",
     "EpsilonFirstAdam",
     "FunctionLoss",
+    "LostRankError",
     "ModuleFunction",
     "Muon",
     "Net",
     "Packer",
     "ReconstructionNet",
+    "Team",
     "Unpacker",
     "VelocitySGD",
+    "World",
     "check_arguments",
     "check_callbacks",
     "check_parts",
     "check_probabilities",
     "check_shape",
     "copied_modules",
+    "device_of_rank",
     "dry_run",
     "is_out_of_memory",
+    "joined",
+    "launched",
     "make_criterion",
     "of_same_kind",
+    "quiet",
     "seeded",
     "spell",
     "thread_count",

@@ -120,6 +120,11 @@ class ShownRows(SkorchDataset):
         super().__init__(X, y, length=len(y))
 
 
+def shown(dataset: Dataset | None, valid: Sequence[Batch] | None) -> dict[str, Any]:
+    """Show rows to callbacks, by the names under which skorch passes them."""
+    return {"dataset_train": shown_rows(dataset), "dataset_valid": shown_batches(valid)}
+
+
 def shown_rows(dataset: Dataset | None) -> ShownRows | None:
     """Show training rows to callbacks."""
     return None if dataset is None else ShownRows(dataset.without_target(), dataset.target)

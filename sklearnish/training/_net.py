@@ -29,6 +29,7 @@ from sklearnish.training._step.out_of_memory import is_out_of_memory, too_large
 from sklearnish.training._step.parts import frozen, groups_of, put_in_eval_mode
 from sklearnish.training._step.precision import weight_dtype
 from sklearnish.training._step.step import Step
+from sklearnish.training._team import Team
 
 Score = Callable[[Tensor], dict[str, float]]
 
@@ -99,6 +100,7 @@ class Net(StatefulNet):
         self.n_outputs_ = 0
         self.losses_ = EpochLoss("training", 0)
         self.begun_ = self.kept_ = None
+        self.team_ = Team()
         self.hooks_: frozenset[str] = frozenset()
 
     @property
@@ -164,32 +166,29 @@ class Net(StatefulNet):
         checkpoints: Checkpoints | None = None,
         begin_epoch: Callable[[], None] = lambda: None,
         end_epoch: Callable[[], bool] = lambda: False,
+        team: Team | None = None,
     ) -> "Net":
         """Train for some epochs, or until `stopping` ends it; leave the module in eval mode.
 
         Each iteration over `batches` is an epoch. `score` is given the outputs for the
         validation rows and returns further records of the epoch. `wait` tells how many seconds
         the last epoch waited for data. `open_ended` training has no known length: the schedules
-        over all steps leave the learning rate as it is.
-        `checkpoints` say how much of it was done before; what follows is saved there.
-        `begin_epoch` and `end_epoch` are called once an epoch; if `end_epoch` returns True, it is
-        the last one.
+        over all steps leave the learning rate as it is. `checkpoints` say how much of it was done
+        before; what follows is saved there. `begin_epoch` and `end_epoch` are called once an
+        epoch; if the latter returns True, it is the last. Each of a `team` has a part of a batch.
         """
+        self.team_ = team = team or Team()
         steps = epochs * -(-steps_per_epoch // self.accumulate_steps)
         self.descent_.start(self.lr_schedule, None if open_ended else max(1, steps))
         checkpoints = checkpoints or Checkpoints(None)
         self.hooks_ = _callbacks.hooks_of(self.callbacks_)
         _callbacks.check_scored(self.callbacks_, valid)
-        on_epoch = {}
-        if self.callbacks_:
-            on_epoch = {
-                "dataset_train": _callbacks.shown_rows(dataset),
-                "dataset_valid": _callbacks.shown_batches(valid),
-            }
+        on_epoch = _callbacks.shown(dataset, valid) if self.callbacks_ else {}
         self.notify("on_train_begin", X=dataset, y=None)
         state = partial(self.state_dict, stopping)
         if (found := checkpoints.take()) is not None:
             self.load_state_dict(found, stopping)
+        team.begin(self, not self.hooks_.isdisjoint(_callbacks.BATCH_HOOKS))
         self.kept_ = None
         if checkpoints.epochs and not checkpoints.batches:
             self.descent_.exchange()
@@ -200,6 +199,7 @@ class Net(StatefulNet):
             for epoch in range(checkpoints.epochs + 1, epochs + 1):
                 begin_epoch()
                 self.notify("on_epoch_begin", **on_epoch)
+                team.follow(self)
                 watched = checkpoints.watch(progress.watch(batches), state)
                 try:
                     self._epoch(watched, valid, score, wait)
@@ -212,7 +212,8 @@ class Net(StatefulNet):
                 progress.epoch(self.history[-1])
                 warn_of_other_rows(self.history)
                 stops = self._stops(stopping, monitor, on_epoch)
-                if end_epoch() or stops:
+                team.follow(self)
+                if team.agree(end_epoch() or stops):
                     break
                 self._keep()
                 if epoch < epochs:
@@ -223,6 +224,7 @@ class Net(StatefulNet):
             self.best_epoch_ = stopping.restore(self.module_)
         self._set_training(False)
         self.notify("on_train_end", X=dataset, y=None)
+        team.follow(self)
         # A callback may have loaded a checkpoint, the history up to its epoch included.
         self.best_epoch_ = min(self.best_epoch_, len(self.history))
         return self
@@ -237,13 +239,14 @@ class Net(StatefulNet):
         """Run one epoch and record it; leave averaged weights in place, if there are any."""
         start = time.perf_counter()
         self.run_single_epoch(batches, True, "train", self.train_step)
+        self.team_.end_pass(self)
         waited = wait()
         self.descent_.exchange()
         if valid is not None:
             outputs: list[Tensor] | None = [] if score else None
             self.run_single_epoch(valid, False, "valid", self.validation_step, outputs=outputs)
             if score is not None and outputs is not None:
-                self._record(score(torch.cat(outputs)))
+                self._record(score(self.team_.world.rows_of_all(torch.cat(outputs))))
         self._record(best_so_far(self.history.to_list()))
         self._record({"dur": time.perf_counter() - start, "lr": self.losses_.lr, "wait": waited})
         if self.descent_.schedule is not None:
@@ -293,7 +296,7 @@ class Net(StatefulNet):
         for batch in in_turns(iterator):
             if per_batch:
                 self._begin_batch(batch, training)
-            step = step_fn(batch)
+            step = self.team_.step(self, step_fn(batch), batch)
             losses.append(step["loss"], step["size"], descent.lr)
             if outputs is not None:
                 outputs.append(step["y_pred"])
@@ -326,11 +329,14 @@ class Net(StatefulNet):
             self.notify(
                 "on_grad_computed", named_parameters=parameters, batch=batch[:2], training=True
             )
+        self.team_.note(self, step, batch)
         self.descent_.step()
         return step
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of one batch."""
+        if not len(batch):
+            return self.step_.train_without_rows()
         if not self.weighted:  # rows drawn by their weights are not weighed again
             batch = Batch(batch.X, batch.y)
         step = None if self.compiled_ is None else self.compiled_(self.step_, batch)
@@ -338,7 +344,7 @@ class Net(StatefulNet):
 
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute outputs and loss of one batch."""
-        return self.step_.validate(batch)
+        return self.step_.validate(batch) if len(batch) else self.step_.without_rows()
 
     def infer(self, x: Features, **fit_params: Any) -> Tensor:
         """Compute the module's outputs for features that are on the device."""

@@ -14,8 +14,9 @@ from sklearnish.training._epochs.losses import EpochLoss
 from sklearnish.training._epochs.stopping import EarlyStopping
 from sklearnish.training._step.descent import Descent
 from sklearnish.training._step.step import Step
+from sklearnish.training._team import Team
 
-_OF_EPOCHS = frozenset({"losses_", "begun_", "kept_"})
+_OF_EPOCHS = frozenset({"losses_", "begun_", "kept_", "team_"})
 _ON_DEVICE = ("module", "criterion", "module_", "criterion_", "optimizer_", "descent_", "step_")
 
 
@@ -28,6 +29,7 @@ class StatefulNet(NeuralNet):
     losses_: EpochLoss
     begun_: EpochLoss | None  # of an epoch that goes on from a checkpoint
     kept_: Tree | None  # the state after the last complete epoch
+    team_: Team
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what each epoch sets past skorch, which looks for parts of a net in every value."""
@@ -78,6 +80,12 @@ class StatefulNet(NeuralNet):
             self.best_epoch_ = len(self.history)
             self._set_training(False)
         return kept is not None
+
+    def leave(self) -> None:
+        """Forget what only a fit needs that is running."""
+        self.kept_ = None
+        self.team_.end(self)
+        self.team_ = Team()
 
     def _learned(self) -> Tree:
         """Collect what steps change, as it is: the next step changes it."""

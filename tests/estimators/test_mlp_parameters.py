@@ -18,7 +18,8 @@ def test_names_order_and_defaults_are_those_of_scikit_learn(name):
 def test_what_they_add_is_about_rows_and_how_a_fit_runs():
     theirs = inspect.signature(neural_network.MLPClassifier).parameters
     assert set(inspect.signature(sn.MLPClassifier).parameters) - set(theirs) == {
-        *("augment", "callbacks", "checkpoint_dir", "device", "isolate", "num_threads"),
+        *("augment", "callbacks", "checkpoint_dir", "device", "isolate", "max_restarts"),
+        *("n_processes", "num_threads"),
         *("num_workers", "on_bad_rows", "pin_memory", "predict_batch_size", "shuffle_memory"),
         "worker_timeout",
     }

@@ -58,6 +58,8 @@ REFUSED = {
     "patience": [0, 1.5],
     "tol": [-1e-9, None],
     "isolate": ["auto", 2],
+    "n_processes": [0, "all", None],
+    "max_restarts": [-1, "auto"],
     "checkpoint_dir": [3, True],
     "warm_start": ["auto", 2],
     "callbacks": [len, "print"],
@@ -79,6 +81,8 @@ TAKEN = {
     "pin_memory": [True, np.True_, "auto"],
     "validation_fraction": [1e-9, 0.999],
     "tol": [0, 0.0],
+    "n_processes": [1, np.int64(2), "auto"],
+    "max_restarts": [0],
     "callbacks": [None, [], ()],
     "random_state": [None, 0, np.random.RandomState(0)],
 }

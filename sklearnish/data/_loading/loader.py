@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 
 from sklearnish.data._functions.applying import apply_batch
 from sklearnish.data._functions.functions import PerBatch
-from sklearnish.data._loading.cut import cut, n_batches
+from sklearnish.data._loading.cut import Rows, cut
 from sklearnish.data._loading.report import EpochTimes, PipelineReport
 from sklearnish.data._loading.tuner import Tuner, start_seconds
 from sklearnish.data._order.samplers import Fetch, Order
+from sklearnish.data._order.shares import WHOLE, Share
+from sklearnish.data._order.sizes import n_batches
 from sklearnish.data._reading.ahead import read_ahead
 from sklearnish.data._reading.plan import LoadPlan
 from sklearnish.data._reading.reader import Fetched, Reads
@@ -54,6 +56,8 @@ class Loader:
         Random functions of batches.
     timeout : float, default=300
         Seconds to wait for a worker process.
+    share : Share, default=WHOLE
+        Which rows of each batch this process reads; all, unless several train together.
     """
 
     order: Order
@@ -66,6 +70,7 @@ class Loader:
     first_batch: int = 0
     per_batch: tuple[PerBatch, ...] = ()
     timeout: float = 300
+    share: Share = WHOLE
 
     _times: list[EpochTimes] = field(default_factory=list, init=False)
     _memory: dict[int, int] = field(default_factory=dict, init=False)  # of each reading process
@@ -86,13 +91,18 @@ class Loader:
         self.close()
         epochs = range(epoch, self.epochs.stop)
         fetches = (f for each in epochs for f in self.order.epoch(each))
-        wanted = (f for f in fetches if self._skipped(f) < len(f.positions))
+        wanted = (self._own(f) for f in fetches if self._skipped(f) < f.n_rows)
         return read_ahead(self.reader, wanted, lambda: self.plan, self.timeout)
+
+    def _own(self, fetch: Fetch) -> Fetch:
+        """Leave out of a fetch what other processes read."""
+        dataset, sizes = self.order.dataset, (self.batch_size, self.min_batch_size)
+        return fetch if self.share.is_whole else self.share.of(fetch, dataset, *sizes)
 
     def _skipped(self, fetch: Fetch) -> int:
         """Count the rows of a fetch that come before the first batch."""
         early = self.batch_size * self._batches_skipped(fetch.epoch) - fetch.start
-        return min(len(fetch.positions), max(0, early))
+        return min(fetch.n_rows, max(0, early))
 
     def _batches_skipped(self, epoch: int) -> int:
         """Count the batches of an epoch that are not delivered."""
@@ -126,13 +136,13 @@ class Loader:
             behind = self.transfer.behind - behind
             times.transfer += time.perf_counter() - begun - behind
             times.wait -= behind
-            if self.per_batch:
+            if self.per_batch and len(batch):
                 batch = self._augmented(batch, epoch, number, times)
             yield batch
 
     def _augmented(self, batch: Batch, epoch: int, number: int, times: EpochTimes) -> Batch:
         """Run the per-batch functions, on the clock."""
-        begun = time.perf_counter()
+        begun, number = time.perf_counter(), number * self.share.size + self.share.rank
         X, y = apply_batch(
             self.per_batch, batch.X, batch.y, seed=self.order.seed, epoch=epoch, batch=number
         )
@@ -141,8 +151,8 @@ class Loader:
         times.transform += seconds
         return Batch(X, y, batch.weight)
 
-    def _fetched(self, epoch: int, times: EpochTimes) -> Iterator[tuple[int, Batch]]:
-        """Take the fetches of one epoch off the stream, with the number of rows left."""
+    def _fetched(self, epoch: int, times: EpochTimes) -> Iterator[Rows]:
+        """Take the fetches of one epoch off the stream."""
         if self._next != epoch:  # the first one, or the one before was left early
             self._stream = self._start(epoch)
         self._next = None
@@ -154,18 +164,22 @@ class Loader:
         self.tuner.look(self._rows_left(times))
         self.order.dataset.source.check_unchanged()  # rows may be read once, and files be added
 
-    def _take(self, epoch: int, times: EpochTimes) -> tuple[int, Batch]:
+    def _take(self, epoch: int, times: EpochTimes) -> Rows:
         """Take the next fetch off the stream."""
         assert self._stream is not None
         fetch, fetched = next(self._stream)
         self._account(fetched, times)
         self._total = fetch.total
         left = fetch.total - fetch.start
-        if left == len(fetch.positions):
+        if left == fetch.n_rows:
             self._next = epoch + 1
+        rows = Rows(left, fetched.batch, fetch.n_rows)
+        if fetch.part is not None:
+            used = fetch.part.used
+            offsets = fetch.part.read[:used]
+            rows = Rows(left, narrow(fetched.batch, 0, used), fetch.n_rows, offsets)
         # Read whole, since a function may draw random numbers for all its rows at once.
-        early = self._skipped(fetch)
-        return left - early, narrow(fetched.batch, early, len(fetched.batch))
+        return rows.without(self._skipped(fetch))
 
     def _account(self, fetched: Fetched, times: EpochTimes) -> None:
         """Note what a fetch took, and who holds how much memory."""
@@ -180,11 +194,16 @@ class Loader:
     def _rows_left(self, times: EpochTimes) -> int:
         """Count the rows that are still to come, in this epoch and later ones."""
         epochs = len(self.epochs) - len(self._times) + 1
-        return epochs * self._total - times.rows
+        return epochs * self._total // self.share.size - times.rows
 
     def progress(self) -> EpochTimes:
         """Return the clocks of the epoch that runs, or ran last; they go on."""
         return self._times[-1]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the epoch that runs, or ran last, whoever reads them."""
+        return self._total
 
     @property
     def steps_per_epoch(self) -> int:

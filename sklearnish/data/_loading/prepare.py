@@ -15,6 +15,7 @@ from sklearnish.data._loading.loader import Loader
 from sklearnish.data._loading.tuner import Tuner
 from sklearnish.data._order.blocks import suitable_blocks
 from sklearnish.data._order.samplers import Order, Sampler, check_sampler
+from sklearnish.data._order.shares import WHOLE, Share
 from sklearnish.data._reading import plan as plans
 from sklearnish.data._reading.on_device import fits, upload
 from sklearnish.data._reading.plan import NumWorkers
@@ -54,6 +55,7 @@ def prepare_loader(
     timeout: float = 300,
     finite: bool = True,
     reader: type[Reader] = Reader,
+    share: Share = WHOLE,
 ) -> Loader:
     """Prepare rows to be read batch by batch, for all epochs of a fit.
 
@@ -87,6 +89,8 @@ def prepare_loader(
         Whether NaN and infinity raise.
     reader : type
         What reads a fetch.
+    share : Share
+        Which rows of each batch are read here.
 
     Returns
     -------
@@ -144,6 +148,7 @@ def prepare_loader(
         first_batch=first_batch,
         per_batch=per_batch,
         timeout=timeout,
+        share=share,
     )
 
 

@@ -70,6 +70,9 @@ class PipelineReport:
         What starting workers takes.
     obstacle, cure : str
         Why there can be no workers, where they would be advised, and what to do about it.
+    waits : tuple of float
+        Where several processes trained together: how many seconds each of them waited for its
+        rows. The rest of the report is that of the first.
     """
 
     mode: Mode
@@ -85,6 +88,7 @@ class PipelineReport:
     start_seconds: float = field(default=0.0, repr=False)
     obstacle: str = field(default="", repr=False)
     cure: str = field(default="", repr=False)
+    waits: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def plan(self) -> str:
@@ -208,6 +212,7 @@ class PipelineReport:
         if not self.epochs:
             return f"{self._where}."
         told = f"{self.bottleneck}\n{self._where}:\n{self._short_table().to_string()}"
+        told = f"{told}\n{self.slowest}" if self.waits else told
         return f"{told}\n{self.left_out}" if self.n_skipped else told
 
     def __repr__(self) -> str:
@@ -219,6 +224,7 @@ class PipelineReport:
         if not self.epochs:
             return as_html(f"{self._where}.")
         left_out = [self.left_out] * (self.n_skipped > 0)
+        left_out += [self.slowest] if self.waits else []
         return as_html(f"{self.bottleneck}\n{self._where}:", self._short_table(), *left_out)
 
     @property
@@ -236,6 +242,16 @@ class PipelineReport:
         frame[whole] = frame[whole].round().astype("int64")
         unused = [name for name in ("augment", "per_batch") if not frame[name].any()]
         return frame.drop(columns=unused).round(3)
+
+    @property
+    def slowest(self) -> str:
+        """Name the process for whose rows the others had to wait most."""
+        longest = max(self.waits)
+        rank, seconds = self.waits.index(longest), sum(epoch.seconds for epoch in self.epochs)
+        return (
+            f"Of {len(self.waits)} processes, of which this is the first, process {rank} waited "
+            f"longest for its rows: {longest:.3g} of {seconds:.3g} s."
+        )
 
     @property
     def left_out(self) -> str:

@@ -47,12 +47,48 @@ class Fetch(NamedTuple):
         Number of rows of the epoch.
     positions : ndarray of int64
         Positions in the view, in the order in which the model sees them.
+    n_blocks : int
+        Number of blocks that are mixed; 1 where rows are not mixed by blocks.
+    part : Part or None
+        Which rows of a larger fetch these are; None for all.
     """
 
     epoch: int
     start: int
     total: int
     positions: IntArray
+    n_blocks: int = 1
+    part: "Part | None" = None
+
+    @property
+    def n_rows(self) -> int:
+        """Count the rows of the whole fetch."""
+        return len(self.positions) if self.part is None else self.part.n_rows
+
+    @property
+    def places(self) -> IntArray:
+        """Places of its rows in the epoch's order."""
+        if self.part is None:
+            return np.arange(self.start, self.start + len(self.positions))
+        return self.start + self.part.read
+
+
+class Part(NamedTuple):
+    """The rows of a fetch that one of several processes reads.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of the whole fetch.
+    read : ndarray of int64
+        Which of them are read, ascending.
+    used : int
+        How many of them are used: none if one is read only to know what rows look like.
+    """
+
+    n_rows: int
+    read: IntArray
+    used: int
 
 
 @dataclass(frozen=True)
@@ -107,7 +143,8 @@ class Order:
         elif self.dataset.source.blocks is None:
             parts = _chunks(self._permuted(rng), self.fetch_rows)
         else:
-            parts = self._mixed(rng)
+            yield from self._mixed(rng, epoch)
+            return
         start = 0
         for positions in parts:
             yield Fetch(epoch, start, total, positions)
@@ -127,17 +164,19 @@ class Order:
         rng.shuffle(positions)
         return positions
 
-    def _mixed(self, rng: np.random.Generator) -> Iterator[IntArray]:
-        """Positions that are drawn, shuffled by windows of blocks."""
+    def _mixed(self, rng: np.random.Generator, epoch: int) -> Iterator[Fetch]:
+        """Fetch the positions that are drawn, shuffled by windows of blocks."""
         counts = self._counts(rng)
         sizes = self._sizes(counts)
-        drawn = np.flatnonzero(sizes)
+        drawn, start = np.flatnonzero(sizes), 0
         for window in deal(sizes[drawn], self.fetch_rows, rng):
             runs = [self._of_block(block, counts) for block in drawn[window]]
             order = np.concatenate(runs) if len(runs) > 1 else runs[0]
             del runs
             rng.shuffle(order)
-            yield from _chunks(order, self.fetch_rows) if len(window) == 1 else (order,)
+            for positions in _chunks(order, self.fetch_rows) if len(window) == 1 else (order,):
+                yield Fetch(epoch, start, len(self.dataset), positions, len(window))
+                start += len(positions)
 
     def _counts(self, rng: np.random.Generator) -> IntArray | None:
         """How often each position is drawn; None for once."""

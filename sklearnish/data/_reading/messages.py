@@ -14,8 +14,10 @@ import shutil
 import socket
 import struct
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,6 +36,23 @@ _FOLDER = "/dev/shm"
 _MANY = 2**62
 """Bytes where no limit is known."""
 
+
+class Parcel(NamedTuple):
+    """Where an object lies.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    start, stop : int
+        Where in it the pickled object begins and ends.
+    """
+
+    path: str
+    start: int
+    stop: int
+
+
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -45,19 +64,10 @@ def send(link: socket.socket, item: Any) -> None:
     OSError
         If there is no memory for it, or nobody at the other end.
     """
-    parts: list[pickle.PickleBuffer] = []
-    pickled = io.BytesIO()
-    _Pickler(pickled, 5, buffer_callback=parts.append).dump(item)
-    raw = [part.raw() for part in parts]
     file = _new_file()
     try:
-        end = 0
-        for part in raw:
-            _write(file, part, end)
-            end += -(-len(part) // _ALIGNED) * _ALIGNED
-        whole = memoryview(pickle.dumps((pickled.getvalue(), [len(part) for part in raw])))
-        _write(file, whole, end)
-        socket.send_fds(link, [_HEADER.pack(end, end + len(whole))], [file])
+        start, stop = _fill(file, item, _Pickler)
+        socket.send_fds(link, [_HEADER.pack(start, stop)], [file])
     finally:
         os.close(file)
 
@@ -85,10 +95,50 @@ def receive(link: socket.socket) -> Any:
                 "This process has too many open files to receive rows from its workers. Allow more "
                 "(ulimit -n 4096), close some, or read with num_workers=0",
             )
-        return _load(files[0], *_HEADER.unpack(header))
+        return _load(f"/dev/fd/{files[0]}", *_HEADER.unpack(header), shared=True)
     finally:
         for file in files:
             os.close(file)
+
+
+@contextmanager
+def parcel(item: Any, pickler: type[pickle.Pickler]) -> Iterator[Parcel]:
+    """Pack an object once, for any number of processes, as long as the context lasts.
+
+    It lies in a file without a name, of which nothing is left if this process is killed; on
+    systems that have no such files, in one that is removed.
+
+    Parameters
+    ----------
+    item : object
+        What is packed.
+    pickler : type
+        How: it leaves out the numbers of tensors by `without_numbers`.
+
+    Yields
+    ------
+    Parcel
+        What `unpacked` takes in any process of this machine.
+
+    Raises
+    ------
+    OSError
+        If there is no memory for it.
+    """
+    if Path(f"/proc/{os.getpid()}/fd").is_dir():
+        file = _new_file()
+        try:
+            yield Parcel(f"/proc/{os.getpid()}/fd/{file}", *_fill(file, item, pickler))
+        finally:
+            os.close(file)
+    else:
+        with tempfile.NamedTemporaryFile(dir=_folder()) as named:
+            yield Parcel(named.name, *_fill(named.fileno(), item, pickler))
+
+
+def unpacked(parcel: Parcel) -> Any:
+    """Build what is in a parcel; its numbers are shared until somebody changes them."""
+    return _load(*parcel, shared=False)
 
 
 def room() -> int:
@@ -113,11 +163,16 @@ class _Pickler(pickle.Pickler):
     """Leaves the numbers of tensors out, as NumPy does with those of arrays."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """Take a tensor apart; those that are no plain numbers in memory are pickled as usual."""
-        if type(obj) is not Tensor or not _is_plain(obj):
-            return NotImplemented
-        flat: Any = obj.contiguous().reshape(-1).view(torch.uint8).numpy()
-        return _tensor, (pickle.PickleBuffer(flat), obj.dtype, tuple(obj.shape))
+        """Take a tensor apart."""
+        return without_numbers(obj)
+
+
+def without_numbers(obj: Any) -> Any:
+    """Take a tensor apart; those that are no plain numbers in memory are pickled as usual."""
+    if type(obj) is not Tensor or not _is_plain(obj):
+        return NotImplemented
+    flat: Any = obj.contiguous().reshape(-1).view(torch.uint8).numpy()
+    return _tensor, (pickle.PickleBuffer(flat), obj.dtype, tuple(obj.shape))
 
 
 def _is_plain(tensor: Tensor) -> bool:
@@ -132,9 +187,23 @@ def _tensor(data: memoryview, dtype: torch.dtype, shape: tuple[int, ...]) -> Ten
     return torch.frombuffer(data, dtype=dtype, count=math.prod(shape)).view(shape)
 
 
-def _load(file: int, start: int, stop: int) -> Any:
+def _fill(file: int, item: Any, pickler: type[pickle.Pickler]) -> tuple[int, int]:
+    """Write an object to a file; return where its pickle begins and ends."""
+    parts: list[pickle.PickleBuffer] = []
+    pickled = io.BytesIO()
+    pickler(pickled, 5, buffer_callback=parts.append).dump(item)
+    raw, end = [part.raw() for part in parts], 0
+    for part in raw:
+        _write(file, part, end)
+        end += -(-len(part) // _ALIGNED) * _ALIGNED
+    whole = memoryview(pickle.dumps((pickled.getvalue(), [len(part) for part in raw])))
+    _write(file, whole, end)
+    return end, end + len(whole)
+
+
+def _load(path: str, start: int, stop: int, *, shared: bool) -> Any:
     """Map a file and build the object in it; no descriptor is kept, however long it lives."""
-    mapped = torch.from_file(f"/dev/fd/{file}", shared=True, size=stop, dtype=torch.uint8)
+    mapped = torch.from_file(path, shared=shared, size=stop, dtype=torch.uint8)
     array: Any = mapped.numpy()
     whole = memoryview(array)
     pickled, sizes = pickle.loads(whole[start:stop])

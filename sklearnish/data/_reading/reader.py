@@ -4,8 +4,6 @@ import os
 import time
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from sklearnish.data._order.samplers import Fetch
 from sklearnish.data._reading.clock import Times
 from sklearnish.data._reading.finite import check_finite
@@ -59,8 +57,7 @@ class Reader:
     def __getitem__(self, fetch: Fetch) -> Fetched:
         """Read the rows of a fetch and apply the functions of rows."""
         begun = time.perf_counter()
-        places = np.arange(fetch.start, fetch.start + len(fetch.positions))
-        address = (self._seed, fetch.epoch, places)
+        address = (self._seed, fetch.epoch, fetch.places)
         drawn = address if self.by_address else None
         stored = self._dataset._read_stored(fetch.positions, drawn, self._buffers.empty)
         read, each = time.perf_counter(), list[float]()

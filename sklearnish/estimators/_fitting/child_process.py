@@ -1,107 +1,175 @@
-"""Training in a process of its own: what kills it is an exception here."""
+"""Processes of joblib's that train: what kills one is an exception here, and none is left."""
 
 import multiprocessing
 import os
 import re
+import shutil
 import signal
+import tempfile
 import threading
 import time
-import warnings
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-import torch
-
-from sklearnish.data import Dataset, Failure
-from sklearnish.estimators._fitting.fit_task import FitTask, learned_by
-from sklearnish.estimators._fitting.module import Start
+from sklearnish.data import Failure
+from sklearnish.training import LostRankError
 
 _LOOK = 1.0
-"""Seconds between two looks at whether the other process is alive."""
+"""Seconds between two looks at whether the other processes are alive."""
+
+_GRACE = 5.0
+"""Seconds that others have to say what they know once one has failed."""
 
 
-def train_in_child(
-    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, task: FitTask
-) -> None:
-    """Let a child process train, and take over what the estimator learned there.
+@contextmanager
+def children(n: int, asked: str) -> Iterator["Children"]:
+    """Start processes of joblib's, to which what the script itself defines can be sent.
 
-    The process is one of joblib's, to which classes and functions of the script itself can be
-    sent, too. Its warnings are given again here. It and its workers are a process group of their
-    own, of which nothing is left however the fit ends, nor for long if this process is killed.
+    Each of them and its workers are a process group of their own, of which nothing is left at the
+    end of the context, nor for long if this process is killed.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    asked : str
+        The parameter that asked for them, for errors.
+
+    Yields
+    ------
+    Children
+        The processes, and a folder for them.
 
     Raises
     ------
-    ChildProcessError
-        If the process ended before it was done; the message has the exit code or signal.
-    TypeError
-        If the estimator, or what it learned, cannot be sent to another process.
     RuntimeError
         In a process that may not start one.
     """
     if multiprocessing.current_process().daemon:
         raise RuntimeError(
-            "isolate=True starts a process, which a daemonic process, such as a worker of "
+            f"{asked} starts processes, which a daemonic process, such as a worker of "
             'joblib\'s backend "multiprocessing", is not allowed to do. Use the backend '
-            '"loky", or isolate=False.'
+            f'"loky", or leave out {asked.partition("=")[0]}.'
         )
     # Imported here: it takes a tenth of a second.
     from joblib.externals.loky import ProcessPoolExecutor
+
+    folder = tempfile.mkdtemp(prefix="sklearnish-")  # nobody else may look into it
+    pools = [ProcessPoolExecutor(1) for _ in range(n)]
+    groups: list[int] = []
+    try:
+        leading = [pool.submit(_lead, os.getpid(), folder) for pool in pools]
+        groups += [future.result() for future in leading]
+        yield Children(pools, groups, Path(folder))
+    finally:
+        for pool in pools:
+            pool.shutdown(kill_workers=True)
+        for group in groups:
+            _end(group)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Children:
+    """Started processes.
+
+    Parameters
+    ----------
+    pools : sequence of ProcessPoolExecutor
+        One for each process.
+    groups : sequence of int
+        The numbers of their process groups.
+    folder : Path
+        In which they may meet.
+    """
+
+    def __init__(self, pools: Sequence[Any], groups: Sequence[int], folder: Path) -> None:
+        self._pools, self._groups = pools, groups
+        self._processes = [list(pool._processes.values()) for pool in pools]
+        self.folder = folder
+
+    def run(self, function: Callable[..., Any], *args: Any) -> list[Any]:
+        """Call a function in every process, with its rank first.
+
+        Returns
+        -------
+        list
+            What they returned; a LostRankError for one that died or did not answer. Its message
+            has exit code or signal.
+
+        Raises
+        ------
+        Exception
+            What went wrong on the way to or from a process.
+        """
+        futures = [pool.submit(function, i, *args) for i, pool in enumerate(self._pools)]
+        self._wait(futures)
+        return [_outcome(future) for future in futures]
+
+    def _wait(self, futures: list[Future[Any]]) -> None:
+        """Wait until all are done; if one fails, for a moment only."""
+        pending, until = set(futures), float("inf")
+        while pending and time.monotonic() < until:
+            done, pending = wait(pending, _LOOK, FIRST_COMPLETED)
+            self._mourn()
+            for future in done:
+                until = min(until, time.monotonic() + _patience(future))
+
+    def _mourn(self) -> None:
+        """See to it that a process which died is missed.
+
+        Its workers hold on to what tells joblib of the death, and one that hangs does so for long.
+        """
+        for group, processes in zip(self._groups, self._processes, strict=True):
+            if not any(process.is_alive() for process in processes):
+                _end(group)
+
+
+def _outcome(future: Future[Any]) -> Any:
+    """Return a result, or how the process was lost."""
+    if not future.done():
+        return LostRankError("it did not answer")
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if not _is_death(error):
+        raise error
+    return LostRankError(", ".join(re.findall(r"\w+\(-?\d+\)", str(error))) or "it died")
+
+
+def _patience(future: Future[Any]) -> float:
+    """Say for how many seconds the others are waited for after one is done."""
+    if future.exception() is not None:
+        return _GRACE
+    result = future.result()
+    if not isinstance(result, Failure):
+        return float("inf")
+    return _GRACE if isinstance(result.error(""), LostRankError) else 0.0
+
+
+def _is_death(error: BaseException) -> bool:
+    """Tell the death of a process from what goes wrong on the way to or from it."""
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    pool, group = ProcessPoolExecutor(1), 0
-    try:
-        group = pool.submit(_lead, os.getpid()).result()
-        given = (estimator, data, valid, start, task)
-        future = pool.submit(_train, given, torch.get_num_threads())
-        learned, told = _wait(future, group, list(pool._processes.values()))
-    except TerminatedWorkerError as error:
-        codes = re.findall(r"\w+\(-?\d+\)", str(error))
-        raise ChildProcessError(
-            f"The child process of this fit died: {', '.join(codes)}. SIGKILL often means out of "
-            "memory, SIGSEGV a crash in native code."
-        ) from error
-    except Exception as error:  # of pickling: what training raises comes back as a Failure
-        raise TypeError(
-            "The estimator, its rows, or what it learned cannot be sent to or from the child "
-            f"process of isolate=True: {error}. Make it picklable, or set isolate=False."
-        ) from error
-    finally:
-        pool.shutdown(kill_workers=True)
-        _end(group)
-    if not isinstance(learned, Failure):
-        vars(estimator).update(learned)  # before the warnings, which may be errors here
-    for message in told:
-        warnings.warn_explicit(*message)
-    if isinstance(learned, Failure):
-        raise learned.error("In the child process of this fit")
+    return isinstance(error, TerminatedWorkerError)
 
 
-def _wait(future: Any, group: int, processes: list[Any]) -> Any:
-    """Wait for the result; see to it that a child that died is missed.
-
-    Its workers hold on to what tells joblib of the death, and one that hangs does so for long.
-    """
-    while not future.done():
-        with suppress(TimeoutError):
-            return future.result(timeout=_LOOK)
-        if not any(process.is_alive() for process in processes):
-            _end(group)
-    return future.result()
-
-
-def _lead(parent: int) -> int:
+def _lead(parent: int, folder: str) -> int:
     """Begin a process group; return its number, 0 where there is no such thing."""
     if not hasattr(os, "setpgrp"):
         return 0
     os.setpgrp()
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    threading.Thread(target=_follow, args=(parent, folder), daemon=True).start()
     return os.getpgrp()
 
 
-def _follow(parent: int) -> None:
+def _follow(parent: int, folder: str) -> None:
     """End the process group once the parent is gone: a signal to its group does not come here."""
     while os.getppid() == parent:
         time.sleep(_LOOK)
+    shutil.rmtree(folder, ignore_errors=True)
     _end(os.getpgrp())
 
 
@@ -110,34 +178,3 @@ def _end(group: int) -> None:
     if group:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-
-
-def _train(
-    given: tuple[Any, ...], num_threads: int
-) -> tuple[dict[str, Any] | Failure, list[tuple[Any, ...]]]:
-    """Train with as many threads as the parent would; return what was learned, and warnings."""
-    torch.set_num_threads(num_threads)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        learned = _learn(*given)
-    return learned, [(w.message, w.category, w.filename, w.lineno) for w in caught]
-
-
-def _learn(
-    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, task: FitTask
-) -> dict[str, Any] | Failure:
-    """Train; return the attributes that came of it, or why there are none."""
-    try:
-        estimator._train(data, valid, start, task)
-    except Exception as error:
-        return Failure.of(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit, which would end the program that waits, too
-        return Failure.of(
-            ChildProcessError(
-                "The child process of this fit was to end before it was done, by "
-                f"{type(error).__name__}({error})."
-            )
-        )
-    return learned_by(estimator)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from sklearnish.data import (
+    WHOLE,
     Dataset,
     Loader,
     PipelineReport,
@@ -25,7 +26,7 @@ from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.module import Start, check_inputs, input_dtype, make_net
 from sklearnish.estimators._fitting.resume import checkpoints_of
 from sklearnish.estimators._fitting.sizes import choose_sizes
-from sklearnish.training import Checkpoints, Net, seeded, thread_count
+from sklearnish.training import ALONE, Checkpoints, Net, Team, World, seeded, thread_count
 
 Array = npt.NDArray[Any]
 
@@ -37,19 +38,23 @@ def train(
     start: Start,
     task: FitTask,
     epochs: int | None = None,
+    world: World = ALONE,
 ) -> None:
     """Run the epochs; what they change in the process is put back."""
     open_ended, epochs = epochs is not None, choose_sizes(estimator, len(data), epochs)
-    device = resolve_device(estimator.device)
+    device = world.device if world.size > 1 else resolve_device(estimator.device)
     earlier = None if start == "new" else estimator.net_
     past = 0 if earlier is None else len(earlier.history)
-    checkpoints = checkpoints_of(estimator, data, valid, earlier, resumable=not open_ended)
+    saves = world.is_first and not open_ended
+    checkpoints = checkpoints_of(estimator, data, valid, earlier, resumable=saves)
     with (
         checkpoints,
         seeded(estimator._seed + past, device),
         thread_count(estimator.num_threads, in_memory=data.in_memory),
     ):
-        net = make_net(estimator, start, data, device, checkpoints.known)
+        checkpoints.share(world)
+        known = checkpoints.known
+        net = make_net(estimator, start, data, device, known, is_first=world.is_first)
         data = data._for_module(input_dtype(net))
         check_inputs(net.module_, data)
         if valid is not None:
@@ -62,8 +67,9 @@ def train(
         else:
             task.skip(checkpoints.epochs)
             options = {"epochs": epochs, "checkpoints": checkpoints, "open_ended": open_ended}
-            with _loader(estimator, data, net, epochs, checkpoints) as loader:
+            with _loader(estimator, data, net, epochs, checkpoints, world) as loader:
                 told = partial(_as_if_stopped, estimator, net, loader.report, valid)
+                options["team"] = Team(world, lambda: loader.n_rows)
                 options |= {
                     "begin_epoch": task.begin_epoch,
                     "end_epoch": partial(task.end_epoch, told),
@@ -75,8 +81,8 @@ def train(
                         finish(estimator, net, loader.report())
                     raise
                 finally:
-                    net.kept_ = None
-            report = loader.report()
+                    net.leave()
+            report = _report(loader, world)
             if task.stopped:
                 checkpoints.forget()  # a fit without the callback would find it complete
             else:
@@ -87,8 +93,17 @@ def train(
     task.end(partial(learned_by, estimator))
 
 
+def _report(loader: Loader, world: World) -> PipelineReport:
+    """Say where the time went: of several processes, in that which waited longest for rows."""
+    report = loader.report()
+    if world.size == 1:
+        return report
+    waits = [wait for (wait,) in world.numbers_of_all([sum(e.wait for e in report.epochs)])]
+    return replace(report, waits=tuple(waits))
+
+
 def _loader(
-    estimator: Any, data: Dataset, net: Net, epochs: int, checkpoints: Checkpoints
+    estimator: Any, data: Dataset, net: Net, epochs: int, checkpoints: Checkpoints, world: World
 ) -> Loader:
     """Build what feeds the training rows that are left."""
     done = checkpoints.epochs
@@ -105,6 +120,7 @@ def _loader(
         seed=estimator._seed,
         augment=estimator._augmentation(data),
         device=torch.device(net.device),
+        share=world.share,
         **estimator._pipeline(),
     )
 
@@ -114,7 +130,8 @@ def _run(
 ) -> None:
     """Train, and evaluate what there is to evaluate."""
     if valid is not None:
-        options |= validation_options(estimator, valid, net)
+        share = WHOLE if estimator.callbacks else loader.share  # callbacks see all rows
+        options |= validation_options(estimator, valid, net, share)
     options |= estimator._stopping(net, len(data), validated=valid is not None)
     net.train(
         loader,

@@ -8,8 +8,10 @@ import torch
 from sklearn.utils import get_tags
 
 from sklearnish.data import (
+    WHOLE,
     Batch,
     Dataset,
+    Share,
     check_rows_alone,
     last_windows,
     narrow,
@@ -108,12 +110,15 @@ def _some(rows: IntArray, fraction: float, rng: np.random.Generator) -> IntArray
     return rng.choice(rows, n, replace=False)
 
 
-def validation_options(estimator: Any, valid: Dataset, net: Net) -> dict[str, Any]:
-    """Say how the net evaluates itself on these rows, and when it stops."""
+def validation_options(
+    estimator: Any, valid: Dataset, net: Net, share: Share = WHOLE
+) -> dict[str, Any]:
+    """Say how the net evaluates itself on its share of these rows, and when it stops."""
     valid, weight = weighed(estimator, valid, training=False)
     size = batch_rows(valid.row_nbytes, estimator.predict_batch_size)
     to_loss = with_codes(valid, estimator._to_loss(targets(valid)))
-    options: dict[str, Any] = {"valid": _validation_rows(to_loss, size, torch.device(net.device))}
+    rows = _validation_rows(to_loss, size, torch.device(net.device), share)
+    options: dict[str, Any] = {"valid": rows}
     monitor = estimator.monitor
     loss = isinstance(monitor, str) and monitor == "loss"
     if not loss:
@@ -127,8 +132,15 @@ def validation_options(estimator: Any, valid: Dataset, net: Net) -> dict[str, An
     return options
 
 
-def _validation_rows(dataset: Dataset, size: int, device: torch.device) -> list[Batch]:
-    """Read the rows to the device, so that an epoch reads its blocks for training alone."""
-    whole = to_device(read_finite(dataset, np.arange(len(dataset))), device)
-    starts = range(0, len(dataset), size)
-    return [narrow(whole, start, min(start + size, len(dataset))) for start in starts]
+def _validation_rows(
+    dataset: Dataset, size: int, device: torch.device, share: Share
+) -> list[Batch]:
+    """Read the rows to the device, so that an epoch reads its blocks for training alone.
+
+    All processes have as many batches; the last may be empty.
+    """
+    start, stop = share.between(len(dataset))
+    positions = np.arange(start, max(stop, start + 1)) % len(dataset)
+    whole = to_device(read_finite(dataset, positions), device)
+    starts = range(0, -(-len(dataset) // share.size), size)
+    return [narrow(whole, first, min(first + size, stop - start)) for first in starts]

@@ -107,9 +107,15 @@ def _kind(criterion: Any) -> type:
 
 
 def make_net(
-    estimator: Any, start: Start, data: Dataset, device: torch.device, known: Known
+    estimator: Any,
+    start: Start,
+    data: Dataset,
+    device: torch.device,
+    known: Known,
+    *,
+    is_first: bool = True,
 ) -> Net:
-    """Make the net that is trained."""
+    """Make the net that is trained; that of the first process alone has callbacks and a bar."""
     if start == "net":
         net = estimator.net_.twin()
         net.batch_size = estimator.batch_size_
@@ -120,7 +126,7 @@ def make_net(
         (module,) = training.copied_modules(estimator.net_.module_)
         module.to(device, training.weight_dtype(estimator.precision))
         estimator._adjust(module)
-        net = build_net(estimator, module, data, device, known)
+        net = build_net(estimator, module, data, device, known, is_first=is_first)
         net.history.extend(estimator.net_.history)
         return net
     estimator.n_inputs_ = n_inputs(data)
@@ -131,7 +137,7 @@ def make_net(
     scale_inputs(module, data, estimator._seed, known, weighted=weighted, plain=plain)
     _begin_outputs(estimator, module, data)
     estimator._initialize(module)
-    return build_net(estimator, module, data, device, known)
+    return build_net(estimator, module, data, device, known, is_first=is_first)
 
 
 def _begin_outputs(estimator: Any, module: nn.Module, data: Dataset) -> None:
@@ -280,7 +286,13 @@ def input_dtype(net: Net) -> torch.dtype:
 
 
 def build_net(
-    estimator: Any, module: nn.Module, dataset: Dataset, device: torch.device, known: Known
+    estimator: Any,
+    module: nn.Module,
+    dataset: Dataset,
+    device: torch.device,
+    known: Known,
+    *,
+    is_first: bool = True,
 ) -> Net:
     """Try the module on some rows, choose the criterion, and build the net around both."""
     check_inputs(module, dataset)
@@ -320,8 +332,8 @@ def build_net(
         lr_factors=lr_factors,
         device=device,
         compile=estimator.compile,
-        callbacks=list(estimator.callbacks or []),
-        verbose=int(estimator._bar()),
+        callbacks=list(estimator.callbacks or []) if is_first else [],
+        verbose=int(estimator._bar() and is_first),
         **{f"optimizer__{k}": v for k, v in estimator._optimizer_params().items()},
     )
     net.n_outputs_ = wanted

@@ -13,7 +13,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sklearnish.data import Batch, EpochTimes, PipelineReport, one_maker, remove_leftovers, warn
-from sklearnish.training._checkpoints.tree_file import DamagedError, Tree, read, write
+from sklearnish.training._checkpoints.tree_file import (
+    DamagedError,
+    Tree,
+    from_bytes,
+    read,
+    to_bytes,
+    write,
+)
+from sklearnish.training._world import World
 
 INTERVAL = 30.0
 """Seconds between two checkpoints within an epoch."""
@@ -73,12 +81,23 @@ class Checkpoints:
             remove_leftovers(self.folder)
             self._found = self._last()
             self._others_wait = stack.pop_all()
+        self._note_found()
+        self._since = time.perf_counter()
+        return self
+
+    def _note_found(self) -> None:
+        """Note how much was done before."""
         if self._found is not None:
             self.known, self.finished = self._found["known"], self._found["report"] is not None
             self.epochs = len(self._found["history"]) - self._past
             self.batches = self._found["batches"]
-        self._since = time.perf_counter()
-        return self
+
+    def share(self, world: World) -> None:
+        """Hand what the first process found to the others of its fit."""
+        sent = world.same_bytes(b"" if self._found is None else to_bytes(self._found))
+        if sent and not world.is_first:
+            self._found = from_bytes(sent)
+            self._note_found()
 
     def __exit__(self, *error: object) -> None:
         """Let others in."""

@@ -203,9 +203,7 @@ def write(tree: Tree, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    packer = Packer()
-    text = json.dumps(packer.encode(tree, "")).encode()
-    tensors = packer.tensors | {"tree": torch.frombuffer(bytearray(text), dtype=torch.uint8)}
+    tensors = _packed(tree)
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, {"hash": _hash(tensors)})
@@ -233,6 +231,32 @@ def read(path: Path) -> Tree:
         raise DamagedError(str(error)) from error
     if _hash(tensors) != wanted:
         raise DamagedError("its content does not have the hash that is noted in it")
+    return _unpacked(tensors)
+
+
+def to_bytes(tree: Tree) -> bytes:
+    """Write a tree for another process."""
+    from safetensors.torch import save
+
+    return save(_packed(tree))
+
+
+def from_bytes(data: bytes) -> Tree:
+    """Read what `to_bytes` wrote."""
+    from safetensors.torch import load
+
+    return _unpacked(load(data))
+
+
+def _packed(tree: Tree) -> dict[str, Tensor]:
+    """Turn a tree into tensors."""
+    packer = Packer()
+    text = json.dumps(packer.encode(tree, "")).encode()
+    return packer.tensors | {"tree": torch.frombuffer(bytearray(text), dtype=torch.uint8)}
+
+
+def _unpacked(tensors: dict[str, Tensor]) -> Tree:
+    """Turn such tensors back into the tree."""
     tree: Tree = Unpacker(tensors).decode(json.loads(bytes(as_bytes(tensors["tree"]))))
     return tree
 

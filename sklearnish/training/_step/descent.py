@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from sklearnish.training._step.average import WeightAverage
+from sklearnish.training._step.gradient_sum import GradientSum
 from sklearnish.training._step.optimizers import Schedule, make_schedule, take_step
+from sklearnish.training._world import ALONE, World
 
 
 @dataclass(eq=False, repr=False)
@@ -17,7 +19,8 @@ class Descent:
     """Takes the optimizer's steps.
 
     With ``accumulate`` of k, the gradients of k batches are averaged over their rows (or
-    weights), so that a step is that of one batch k times as large.
+    weights), so that a step is that of one batch k times as large. Those of the processes of a
+    ``world`` are averaged likewise: a batch is what they have of it together.
     """
 
     optimizer: Optimizer
@@ -27,6 +30,8 @@ class Descent:
     scaler: torch.amp.GradScaler | None = None
     average_weights: float | None = None
     schedule: Schedule | None = field(default=None, init=False)
+    world: World = field(default=ALONE, init=False)
+    riders: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Begin without gradients."""
@@ -36,7 +41,13 @@ class Descent:
         if self.average_weights is not None:
             self.average = WeightAverage(self._parameters(), self.average_weights)
         self._steps: int | None = None
+        self._sum: GradientSum | None = None
         self.optimizer.zero_grad(set_to_none=True)
+
+    def join(self, world: World) -> None:
+        """Average gradients over the processes of a world from now on."""
+        self.world, self.riders = world, None
+        self._sum = GradientSum(world, self._parameters()) if world.size > 1 else None
 
     def start(self, schedule: Any, steps: int | None) -> None:
         """Begin a schedule over all steps from the full learning rate; go on with any other.
@@ -68,7 +79,7 @@ class Descent:
 
     def backward(self, loss: Tensor, size: int | Tensor) -> None:
         """Add the gradients of a batch."""
-        if self.accumulate > 1:
+        if self._averages:
             loss = loss * size
             self._count(size)
         if self.scaler is not None:
@@ -76,25 +87,43 @@ class Descent:
         loss.backward()  # type: ignore[no-untyped-call]
 
     def receive(
-        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor | None], size: int | Tensor
+        self,
+        parameters: Sequence[Tensor],
+        gradients: Sequence[Tensor | None],
+        size: int | Tensor,
+        factor: float | Tensor | None = None,
     ) -> None:
-        """Add the gradients of a batch that were computed already; None where there is none."""
-        if self.accumulate > 1:
-            gradients = [None if gradient is None else gradient * size for gradient in gradients]
+        """Add the gradients of a batch that were computed already; None where there is none.
+
+        Multiplied by a `factor`, `size` if it is None, they are sums over rows.
+        """
+        if self._averages:
+            factor = size if factor is None else factor
+            gradients = [None if gradient is None else gradient * factor for gradient in gradients]
             self._count(size)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if gradient is not None and parameter.grad is not None:
                 gradient = parameter.grad + gradient
             parameter.grad = parameter.grad if gradient is None else gradient
 
+    @property
+    def _averages(self) -> bool:
+        """Whether a step is made of several gradients."""
+        return self.accumulate > 1 or self.world.size > 1
+
     def _count(self, size: int | Tensor) -> None:
         """Note a batch whose gradients wait for others."""
         self._pending += 1
         self._size = self._size + size
 
+    @property
+    def will_step(self) -> bool:
+        """Whether enough batches have been seen to change the weights."""
+        return self._pending >= self.accumulate or not self._averages
+
     def step(self) -> None:
         """Change the weights, if enough batches have been seen."""
-        if self._pending >= self.accumulate or self.accumulate == 1:
+        if self.will_step:
             self._step()
 
     def finish(self) -> None:
@@ -134,10 +163,19 @@ class Descent:
 
     def _average(self) -> None:
         """Divide the summed gradients by the rows behind them."""
+        if self._sum is not None:
+            self._size, self.riders = self._of_all(self._sum)
         for parameter in self._parameters():
             if parameter.grad is not None:
                 parameter.grad.div_(self._size)
         self._pending, self._size = 0, 0
+
+    def _of_all(self, add_up: GradientSum) -> tuple[Tensor, Tensor]:
+        """Add up the gradients of all processes, the sizes, and the riders."""
+        riders = torch.empty(0) if self.riders is None else self.riders
+        size = torch.as_tensor(self._size, dtype=torch.float64, device=riders.device).view(1)
+        sums = add_up(torch.cat([size, riders.double()]))
+        return sums[0], sums[1:]
 
     def _parameters(self) -> list[Tensor]:
         """List the weights."""

@@ -1,7 +1,8 @@
 """One step but the change of weights: outputs, loss and gradients of a batch."""
 
+import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -70,9 +71,28 @@ class Step:
         if batch.weight is not None:
             delta *= batch.weight.unsqueeze(1)
         number = float(size)
-        gradient = module.gradient(values, delta.div_(number), number)
+        # Of several processes one adds the penalty, which is that of the whole batch.
+        penalised = number if self.descent.world.is_first else math.inf
+        gradient = module.gradient(values, delta.div_(number), penalised)
         self.descent.receive([module.packed], [gradient], size)
-        return {"loss": reported + module.penalty(number), "y_pred": values[-1], "size": size}
+        return {"loss": reported + module.penalty(penalised), "y_pred": values[-1], "size": size}
+
+    def train_without_rows(self) -> dict[str, Any]:
+        """Stand in for a batch of which other processes have all the rows."""
+        step, module = self.without_rows(), cast(Any, self.module)
+        if not (hasattr(module, "gradient") and self.descent.world.is_first):
+            self.descent.receive([], [], 0)
+            return step
+        with torch.no_grad():  # the penalty alone
+            gradient = torch.zeros_like(module.packed)
+            module.add_penalty(gradient, 1.0)
+            self.descent.receive([module.packed], [gradient], 0, factor=1)
+            return step | {"loss": step["loss"] + module.penalty(1.0)}
+
+    def without_rows(self) -> dict[str, Any]:
+        """Return the sum of no losses."""
+        nothing = torch.zeros(0, device=self.device)
+        return {"loss": nothing.sum(), "y_pred": nothing, "size": 0}
 
     @torch.inference_mode()
     def validate(self, batch: Batch) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 import itertools
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearnish.data._loading.cut import cut, n_batches, next_size
+from sklearnish.data._loading.cut import Rows, cut
+from sklearnish.data._order.sizes import n_batches
 from sklearnish.data._tensors.batch import Batch
 
 
@@ -15,7 +15,7 @@ def test_batches_are_cut_across_fetches(lengths, size, least):
     total = sum(lengths)
     bounds = np.cumsum([0, *lengths])
     rows = torch.arange(total)
-    fetches = [(total - a, Batch(rows[a:b])) for a, b in itertools.pairwise(bounds)]
+    fetches = [Rows(total - a, Batch(rows[a:b]), b - a) for a, b in itertools.pairwise(bounds)]
     batches = list(cut(fetches, size, least))
     assert torch.equal(torch.cat([b.X for b in batches]), rows)
     assert len(batches) == n_batches(total, size, least)
@@ -23,16 +23,22 @@ def test_batches_are_cut_across_fetches(lengths, size, least):
     assert min(least, size, total) <= len(batches[-1]) < size + least
 
 
-@pytest.mark.parametrize(
-    ("left", "size", "wanted"), [(9, 4, 4), (5, 4, 5), (4, 4, 4), (3, 4, 3), (2, 1, 1), (1, 1, 1)]
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=9),
+    st.integers(1, 12),
+    st.integers(0, 8),
+    st.data(),
 )
-def test_next_size(left, size, wanted):
-    assert next_size(left, size) == wanted
-
-
-@pytest.mark.parametrize(
-    ("n_rows", "batch_size", "steps"),
-    [(1, 64, 1), (64, 64, 1), (65, 64, 1), (66, 64, 2), (3, 1, 3)],
-)
-def test_steps_of_an_epoch(n_rows, batch_size, steps):
-    assert n_batches(n_rows, batch_size) == steps
+def test_parts_of_fetches_are_cut_where_the_whole_is(lengths, size, early, data):
+    total = sum(lengths)
+    mine = np.array(data.draw(st.lists(st.booleans(), min_size=total, max_size=total)))
+    bounds, rows = np.cumsum([0, *lengths]), torch.arange(total)
+    early = min(early, lengths[0] - 1)
+    whole, parts = [], []
+    for a, b in itertools.pairwise(bounds):
+        offsets = np.flatnonzero(mine[a:b])
+        whole.append(Rows(total - a, Batch(rows[a:b]), b - a))
+        parts.append(Rows(total - a, Batch(rows[a:b][offsets]), b - a, offsets))
+    whole[0], parts[0] = whole[0].without(early), parts[0].without(early)
+    for all_rows, own in itertools.zip_longest(cut(whole, size), cut(parts, size)):
+        assert torch.equal(all_rows.X[torch.from_numpy(mine)[all_rows.X]], own.X)

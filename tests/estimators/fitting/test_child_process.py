@@ -201,7 +201,7 @@ class Holds(torch.nn.Linear):
 
 def test_what_cannot_be_sent_back_is_said():
     clf = sn.TorchClassifier(Holds, max_epochs=1, random_state=0, isolate=True)
-    with pytest.raises(TypeError, match=r"child process of isolate=True: .*lock.*isolate=False"):
+    with pytest.raises(TypeError, match=r"processes of isolate=True: .*lock.*leave out isolate"):
         clf.fit(X, Y)
 
 
@@ -223,7 +223,7 @@ def fit_where_it_may_not():
 @pytest.mark.slow
 def test_a_daemonic_process_is_told_so():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert "isolate=True starts a process, which a daemonic" in pool.apply(fit_where_it_may_not)
+        assert "isolate=True starts processes, which a daemonic" in pool.apply(fit_where_it_may_not)
 
 
 @pytest.mark.slow

@@ -1,0 +1,107 @@
+"""Which rows of each batch are read by which of several processes that train together.
+
+The order of an epoch does not depend on how many processes there are: each takes its part of
+every fetch, and so of every batch. Rows mixed from several blocks are parted by where they are
+stored, so that hardly any block is read twice; a batch then has about as many rows for each
+process. All other rows, and those of small batches, are parted by their place in the batch, as
+evenly as can be.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sklearnish.data._order.samplers import Fetch, Part
+from sklearnish.data._order.sizes import n_batches
+from sklearnish.data._source import IntArray
+from sklearnish.data._views import row_numbers
+from sklearnish.data._views.view import View
+
+Bools = npt.NDArray[np.bool_]
+
+_MANY = 32
+"""Rows for each process with which none is left with hardly any by chance."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The share of one of several processes.
+
+    Parameters
+    ----------
+    rank : int, default=0
+        Its number.
+    size : int, default=1
+        How many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this process is alone."""
+        return self.size == 1
+
+    def of(self, fetch: Fetch, dataset: View, batch_size: int, min_batch_size: int) -> Fetch:
+        """Return what this process reads of a fetch; of all processes together, every row once.
+
+        Parameters
+        ----------
+        fetch : Fetch
+            A whole one.
+        dataset : View
+            What its positions count.
+        batch_size, min_batch_size : int
+            How batches are cut.
+
+        Returns
+        -------
+        Fetch
+            With at least one row, which is not used if this process has none.
+        """
+        sizes, mine = self._by_place(fetch, batch_size, min_batch_size)
+        if fetch.n_blocks >= self.size > 1:
+            stored = self._by_storage(row_numbers.take(dataset._rows, fetch.positions))
+            mine = np.where(sizes < _MANY * self.size, mine, stored)
+        own = np.flatnonzero(mine)
+        read = own if len(own) else np.zeros(1, np.int64)
+        part = Part(len(fetch.positions), read, len(own))
+        return fetch._replace(positions=fetch.positions[read], part=part)
+
+    def between(self, n: int) -> tuple[int, int]:
+        """Return where its share of n rows in order begins and ends."""
+        return self.rank * n // self.size, (self.rank + 1) * n // self.size
+
+    def _by_storage(self, rows: IntArray) -> Bools:
+        """Say which rows are in an equal part of the storage; one drawn twice counts as two."""
+        n = len(rows)
+        keys = rows * n + np.arange(n)
+        start, stop = self.between(n)
+        inner = [i for i in (start, stop) if 0 < i < n]
+        parted = np.partition(keys, inner) if inner else keys
+        own = np.ones(n, bool)
+        if start > 0:
+            own &= keys >= parted[start]
+        if stop < n:
+            own &= keys < parted[stop]
+        return own
+
+    def _by_place(
+        self, fetch: Fetch, batch_size: int, min_batch_size: int
+    ) -> tuple[IntArray, Bools]:
+        """Return how large the batch of each row is, and which rows are in an equal part of it.
+
+        Of few rows, some processes get as many as a batch must have, and the others none.
+        """
+        places = fetch.places
+        last = n_batches(fetch.total, batch_size, min_batch_size) - 1
+        batch = np.minimum(places // batch_size, last)
+        sizes = np.where(batch < last, batch_size, fetch.total - last * batch_size)
+        parts = np.clip(sizes // min_batch_size, 1, self.size)
+        return sizes, (places - batch * batch_size) * parts // sizes == self.rank
+
+
+WHOLE = Share()
+"""That of a process which is alone."""

@@ -1,0 +1,201 @@
+"""A fit in other processes: one of its own, or several that train together."""
+
+import os
+import socket
+import warnings
+from typing import Any
+
+import torch
+
+from sklearnish.data import (
+    Dataset,
+    Failure,
+    Parcel,
+    parcel,
+    resolve_device,
+    unpacked,
+    warn,
+    without_numbers,
+)
+from sklearnish.estimators._fitting.child_process import Children, children
+from sklearnish.estimators._fitting.fit_task import FitTask, learned_by
+from sklearnish.estimators._fitting.module import Start
+from sklearnish.training import LostRankError, device_of_rank, joined
+
+Outcome = tuple[dict[str, Any], list[tuple[Any, ...]]]
+"""What was learned, and the warnings."""
+
+
+def n_processes(estimator: Any) -> int:
+    """Return how many processes train: with "auto", one for each GPU."""
+    asked = estimator.n_processes
+    if asked != "auto":
+        return int(asked)
+    on_gpu = resolve_device(estimator.device).type == "cuda"
+    return max(1, torch.cuda.device_count()) if on_gpu else 1
+
+
+def train_in_processes(
+    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, task: FitTask, n: int
+) -> None:
+    """Let other processes train together, and take over what the first of them learned.
+
+    They are given everything once, in memory that they share. If one dies, all begin anew from the
+    last checkpoint. The warnings of the first are given again here.
+
+    Raises
+    ------
+    ChildProcessError
+        If processes died more often than ``max_restarts``; with one process, if it died.
+    TypeError
+        If the estimator, or what it learned, cannot be sent to another process.
+    RuntimeError
+        In a process that may not start one.
+    """
+    asked = f"n_processes={estimator.n_processes}" if n > 1 else "isolate=True"
+    restarts = estimator.max_restarts if n > 1 else 0
+    given = (estimator, data, valid, start, task)
+    for attempt in range(restarts + 1):
+        try:
+            outcome = _attempt(given, n, asked)
+        except LostRankError as error:
+            if attempt == restarts:
+                raise _death(error, n, restarts) from error
+            _warn_of_restart(error, estimator.checkpoint_dir)
+        else:
+            break
+    _take_over(estimator, outcome, n)
+
+
+def _attempt(given: tuple[Any, ...], n: int, asked: str) -> Outcome | Failure:
+    """Start processes, and let them train."""
+    with children(n, asked) as started:
+        try:
+            with parcel(given, _job_pickler()) as job:
+                results = started.run(_train, *_how(job, n, started, given[0]))
+        except (LostRankError, OSError):
+            raise
+        except Exception as error:  # of pickling: what training raises comes back as a Failure
+            raise TypeError(
+                "The estimator, its rows, or what it learned cannot be sent to or from the "
+                f"processes of {asked}: {error}. Make it picklable, or leave out "
+                f"{asked.partition('=')[0]}."
+            ) from error
+    return _of_all(results)
+
+
+def _of_all(results: list[Any]) -> Outcome | Failure:
+    """Choose what came of it: what a process says of itself, before what it says of others."""
+    failures = [result for result in results if isinstance(result, Failure)]
+    own = [f for f in failures if not isinstance(f.error(""), LostRankError)]
+    if own:
+        return own[0]
+    lost = [(i, result) for i, result in enumerate(results) if isinstance(result, LostRankError)]
+    if lost and len(results) > 1:
+        raise LostRankError("; ".join(f"process {i}: {error}" for i, error in lost))
+    if lost or failures:
+        raise lost[0][1] if lost else failures[0].error("")
+    first: Outcome = results[0]
+    return first
+
+
+def _how(job: Parcel, n: int, started: Children, estimator: Any) -> tuple[Any, ...]:
+    """Say to each process what it needs besides its rank."""
+    threads = max(1, torch.get_num_threads() // n)
+    return job, n, str(started.folder / "store"), threads, estimator.worker_timeout
+
+
+def _death(error: LostRankError, n: int, restarts: int) -> ChildProcessError:
+    """Say that the fit was given up."""
+    cause = "SIGKILL often means out of memory, SIGSEGV a crash in native code."
+    if n == 1:
+        return ChildProcessError(f"The child process of this fit died: {error}. {cause}")
+    return ChildProcessError(
+        f"A process of this fit was lost ({error}), after {restarts} restarts (max_restarts). "
+        f"{cause}"
+    )
+
+
+def _warn_of_restart(error: LostRankError, folder: Any) -> None:
+    """Say that processes are started anew."""
+    where = "from the beginning; with checkpoint_dir it would go on from its last checkpoint"
+    if folder is not None:
+        where = f"from its last checkpoint in {folder}"
+    warn(
+        f"A process of this fit was lost ({error}). All processes are started again, and the fit "
+        f"goes on {where}.",
+        RuntimeWarning,
+    )
+
+
+def _take_over(estimator: Any, outcome: Outcome | Failure, n: int) -> None:
+    """Take over what was learned and warned of, or raise what came instead."""
+    if isinstance(outcome, Failure):
+        where = "In the child process of this fit" if n == 1 else "In a process of this fit"
+        raise outcome.error(where)
+    learned, told = outcome
+    vars(estimator).update(learned)  # before the warnings, which may be errors here
+    for message in told:
+        warnings.warn_explicit(*message)
+
+
+def _job_pickler() -> Any:
+    """Make what pickles also functions and classes of the script, but no numbers."""
+    from cloudpickle import CloudPickler
+
+    class JobPickler(CloudPickler):
+        """Leaves the numbers of tensors out, as NumPy does with those of arrays."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            """Take a tensor apart, or do as usual."""
+            reduced = without_numbers(obj)
+            return super().reducer_override(obj) if reduced is NotImplemented else reduced
+
+    return JobPickler
+
+
+def _train(
+    rank: int, job: Parcel, n: int, store: str, threads: int, timeout: float
+) -> Outcome | Failure | None:
+    """Train in a process; return what the first one learned, and its warnings."""
+    torch.set_num_threads(threads)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        learned = _learn(rank, job, n, store, timeout)
+    if isinstance(learned, Failure):
+        return learned
+    if rank:
+        return None
+    return learned, [(w.message, w.category, w.filename, w.lineno) for w in caught]
+
+
+def _learn(rank: int, job: Parcel, n: int, store: str, timeout: float) -> dict[str, Any] | Failure:
+    """Train; return the attributes that came of it, or why there are none."""
+    try:
+        estimator, data, valid, start, task = unpacked(job)
+        if n == 1:
+            estimator._train(data, valid, start, task)
+        else:
+            _stay_on_this_machine()
+            device = device_of_rank(estimator.device, rank)
+            with joined(store, rank, n, device, timeout) as world:
+                estimator._train(data, valid, start, task, world=world)
+    except Exception as error:
+        return Failure.of(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, which would end the program that waits, too
+        return Failure.of(
+            ChildProcessError(
+                "The child process of this fit was to end before it was done, by "
+                f"{type(error).__name__}({error})."
+            )
+        )
+    return learned_by(estimator)
+
+
+def _stay_on_this_machine() -> None:
+    """Let gloo listen where other machines cannot reach it."""
+    loopback = [name for _, name in socket.if_nameindex() if name.startswith("lo")]
+    if loopback:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback[0])
