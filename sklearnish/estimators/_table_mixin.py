@@ -10,9 +10,11 @@ from sklearnish.estimators._constructor import parameterized
 from sklearnish.estimators._description import TableDescription, columns_told
 from sklearnish.estimators._fitting.drafts import snapshot
 from sklearnish.estimators._fitting.leaks import warn_of_leaks
+from sklearnish.estimators._fitting.ranks import n_processes
 from sklearnish.estimators._fitting.sizes import choose_table_sizes
 from sklearnish.estimators._fitting.tables import encoded, encoder_of, table_rows, takes_codes
-from sklearnish.estimators._predicting.answers import Answer, Piece, answers_of_dataset
+from sklearnish.estimators._predicting.answers import Answer, Piece
+from sklearnish.estimators._predicting.spread import answers_of_dataset
 from sklearnish.estimators._table_parameters import QUALITY, TableParameters
 from sklearnish.modules import TableModule
 
@@ -57,7 +59,8 @@ class TableMixin(TableParameters):
 
     def _pieces(self: Any, rows: Dataset, net: Any, answer: Answer) -> Iterator[Piece]:
         """Predict for encoded rows, batch by batch."""
-        return answers_of_dataset(net, answer, rows, self.predict_batch_size, **self._pipeline())
+        wanted, n = self.predict_batch_size, n_processes(self)
+        return answers_of_dataset(net, answer, rows, wanted, n, **self._pipeline())
 
     # Network
 

@@ -71,7 +71,7 @@ def _attempt(given: tuple[Any, ...], n: int, asked: str) -> Outcome | Failure:
     """Start processes, and let them train."""
     with children(n, asked) as started:
         try:
-            with parcel(given, _job_pickler()) as job:
+            with parcel(given, job_pickler()) as job:
                 results = started.run(_train, *_how(job, n, started, given[0]))
         except (LostRankError, OSError):
             raise
@@ -139,7 +139,7 @@ def _take_over(estimator: Any, outcome: Outcome | Failure, n: int) -> None:
         warnings.warn_explicit(*message)
 
 
-def _job_pickler() -> Any:
+def job_pickler() -> Any:
     """Make what pickles also functions and classes of the script, but no numbers."""
     from cloudpickle import CloudPickler
 

@@ -18,9 +18,7 @@ from sklearnish.data import (
     Loader,
     narrow,
     prepare_loader,
-    read_finite,
     storage_order,
-    to_device,
 )
 from sklearnish.estimators._fitting.module import check_inputs, input_dtype
 from sklearnish.estimators._fitting.sizes import batch_rows
@@ -90,21 +88,6 @@ def explained(row_shape: tuple[int, ...], n_fitted: int) -> Iterator[None]:
         ) from error
 
 
-def answers_of_dataset(
-    net: Net, answer: Answer, dataset: Dataset, wanted: int | str, **options: Any
-) -> Iterator[Piece]:
-    """Predict for a Dataset; few rows in memory are read at once."""
-    rows = dataset.without_target()._for_module(input_dtype(net))
-    if rows.in_memory and len(rows) <= batch_rows(rows.row_nbytes, wanted):
-        check_inputs(net.module_, rows)
-        batch = read_finite(rows, np.arange(len(rows)))
-        yield from answers(net, answer, [to_device(batch, torch.device(net.device))], wanted)
-        return
-    loader, order = in_storage_order(net, dataset, wanted, **options)
-    with loader:
-        yield from answers(net, answer, loader, wanted, order)
-
-
 def in_storage_order(
     net: Net, dataset: Dataset, wanted: int | str, **options: Any
 ) -> tuple[Loader, npt.NDArray[np.int64] | None]:
@@ -127,7 +110,13 @@ def in_storage_order(
 
 
 def answers(
-    net: Net, answer: Answer, batches: Iterable[Batch], wanted: int | str, order: Order = None
+    net: Net,
+    answer: Answer,
+    batches: Iterable[Batch],
+    wanted: int | str,
+    order: Order = None,
+    *,
+    check: bool = True,
 ) -> Iterator[Piece]:
     """Predict for batches; with "auto", one for which memory runs out is halved."""
     if net.module_.training:  # someone called its train(): no fit trains it where it is
@@ -138,7 +127,7 @@ def answers(
         while left is not None:
             rows = left if len(left) <= most else narrow(left, 0, int(most))
             try:
-                values = _compute(net, answer, rows, start, order)
+                values = _compute(net, answer, rows, start, order, check=check)
             except (RuntimeError, MemoryError) as error:
                 most = _half(len(rows), wanted, error)
                 continue
@@ -149,16 +138,21 @@ def answers(
 
 
 @torch.inference_mode()
-def _compute(net: Net, answer: Answer, rows: Batch, start: int, order: Order) -> Array:
+def _compute(
+    net: Net, answer: Answer, rows: Batch, start: int, order: Order, *, check: bool
+) -> Array:
     """Predict for some rows at once."""
     outputs = net.infer(rows.X).cpu()
-    if outputs.is_floating_point() and not math.isfinite(outputs.sum()):
-        _check_finite(outputs.reshape(len(outputs), -1), start, order)
+    if check:
+        check_finite(outputs, start, order)
     return answer(outputs)
 
 
-def _check_finite(outputs: Tensor, start: int, order: Order) -> None:
+def check_finite(outputs: Tensor, start: int, order: Order) -> None:
     """Refuse outputs that say nothing; minus infinity among others is a probability of zero."""
+    if not outputs.is_floating_point() or math.isfinite(outputs.sum()):
+        return
+    outputs = outputs.reshape(len(outputs), -1)
     bad = ~((outputs < math.inf).all(1) & (outputs > -math.inf).any(1))
     found = bad.nonzero().flatten().numpy()
     if not len(found):

@@ -24,8 +24,10 @@ from sklearnish.estimators._fitting.inputs import (
     to_dataset,
 )
 from sklearnish.estimators._fitting.labels import array_of_targets
+from sklearnish.estimators._fitting.ranks import n_processes
 from sklearnish.estimators._predicting import answers as by_batch
 from sklearnish.estimators._predicting.answers import Answer, Array, Piece
+from sklearnish.estimators._predicting.spread import answers_of_dataset, spread
 from sklearnish.estimators._predicting.to_file import (
     check_columns,
     check_order,
@@ -83,11 +85,8 @@ class AnswerMixin:
         """Count the rows; predict for them batch by batch."""
         check_is_fitted(self)
         self = snapshot(self)  # another thread may put a new model in place meanwhile
-        net, answer, wanted = (
-            self._computing(method),
-            self._answer(method, X),
-            self.predict_batch_size,
-        )
+        net, answer = self._computing(method), self._answer(method, X)
+        wanted, n = self.predict_batch_size, n_processes(self)
         small = None if self._looks_at_rows else small_array(self, X, _SMALL)
         if small is not None:
             check = partial(_read_whole, self, X)
@@ -97,12 +96,12 @@ class AnswerMixin:
             rows = self._inputs(self._rows(X, reset=False))
         else:
             X = checked_array(self, X, reset=False)
-            if not sparse.issparse(X):
+            if not sparse.issparse(X) and n == 1:
                 check = partial(fully_checked, self, X, reset=False)
                 pieces = by_batch.answers_of_array(net, answer, X, wanted, check)
                 return len(X), self._explained(pieces, X.shape[1:])
             rows = as_dataset(X)
-        pieces = by_batch.answers_of_dataset(net, answer, rows, wanted, **self._pipeline())
+        pieces = answers_of_dataset(net, answer, rows, wanted, n, **self._pipeline())
         return len(rows), self._explained(pieces, rows.row_shape)
 
     def _explained(
@@ -166,12 +165,11 @@ class AnswerMixin:
         columns = check_columns(columns, names, dataset.source)
         path = check_path(path, columns, X, dataset.source)
         net = self._computing(method)
-        loader, order = by_batch.in_storage_order(
-            net, inputs, self.predict_batch_size, **self._pipeline()
-        )
+        wanted, options = self.predict_batch_size, self._pipeline()
+        loader, order = by_batch.in_storage_order(net, inputs, wanted, **options)
         with loader, by_batch.explained(inputs.row_shape, self.n_inputs_):
             answer = self._answer(method, X)
-            pieces = by_batch.answers(net, answer, loader, self.predict_batch_size, order)
+            pieces = spread(net, answer, loader, wanted, order, n_processes(self), options)
             write(path, dataset, pieces, names, columns, text_type(self, method))
         return loader.report()
 
