@@ -159,6 +159,28 @@ def test_arrays_are_shared(tmp_path):
     assert own[1024] - own[4] < 150, own
 
 
+class Listens(torch.nn.Module):
+    """Keeps where its process can be reached."""
+
+    def __init__(self, in_features, out_features, folder):
+        super().__init__()
+        self.linear = torch.nn.Linear(in_features, out_features)
+        self.folder = str(folder)
+
+    def forward(self, X):
+        for one in psutil.Process().net_connections("inet"):
+            if one.status == psutil.CONN_LISTEN:
+                (Path(self.folder) / one.laddr.ip.replace(":", "_")).touch()
+        return self.linear(X)
+
+
+@pytest.mark.slow
+def test_nobody_else_is_let_in(tmp_path):
+    params = {"max_epochs": 1, "random_state": 0, "n_processes": 2}
+    sn.TorchClassifier(Listens, module_params={"folder": tmp_path}, **params).fit(X, Y)
+    assert {file.name for file in tmp_path.iterdir()} == {"127.0.0.1"}
+
+
 @pytest.mark.parametrize("n", [0, -1, "all", 1.5])
 def test_a_wrong_number_is_refused(n):
     with pytest.raises(ValueError, match="n_processes"):
