@@ -194,7 +194,7 @@ class Net(StatefulNet):
             self.descent_.exchange()
             self._keep()
             self.descent_.exchange()
-        progress = Progress(epochs, n_rows, self.verbose, wait)
+        progress = Progress(epochs, n_rows, self.verbose, wait, team.world.size)
         with progress, frozen(self.module_, self.freeze):
             for epoch in range(checkpoints.epochs + 1, epochs + 1):
                 begin_epoch()

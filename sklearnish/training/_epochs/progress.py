@@ -23,10 +23,20 @@ class Progress:
         Whether to show anything.
     wait : callable
         Returns how many seconds the current epoch has waited for data.
+    processes : int, default=1
+        How many processes have their parts of each batch.
     """
 
-    def __init__(self, epochs: int, rows: int, verbose: int, wait: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        epochs: int,
+        rows: int,
+        verbose: int,
+        wait: Callable[[], float],
+        processes: int = 1,
+    ) -> None:
         self._epochs, self._rows, self._wait = epochs, rows, wait
+        self._processes = processes
         self._done, self._seen, self._losses = 0, 0, ""
         self._bar: Any = None
         if verbose:
@@ -59,7 +69,7 @@ class Progress:
         rows = self._bar.n
         for batch in batches:
             yield batch
-            rows += len(batch)
+            rows += len(batch) * self._processes
             now = time.perf_counter()
             if now - shown >= _PERIOD:
                 shown = now

@@ -93,3 +93,13 @@ def test_in_a_fit(capsys):
     assert "600/600" in last
     assert "waited" in last
     assert "train_loss=" in last
+
+
+def test_several_processes_have_their_parts_of_a_batch(capsys):
+    batches = Slow(3, progress._PERIOD)
+    with Progress(1, 60, 1, lambda: 0.0, processes=2) as bar:
+        for _ in bar.watch(batches):
+            pass
+    shown = lines(capsys)
+    assert any("40.0/60.0" in line for line in shown)
+    assert "60.0/60.0" in shown[-1]
