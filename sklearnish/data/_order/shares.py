@@ -61,11 +61,7 @@ class Share:
         Fetch
             With at least one row, which is not used if this process has none.
         """
-        sizes, mine = self._by_place(fetch, batch_size, min_batch_size)
-        if fetch.n_blocks >= self.size > 1:
-            stored = self._by_storage(row_numbers.take(dataset._rows, fetch.positions))
-            mine = np.where(sizes < _MANY * self.size, mine, stored)
-        own = np.flatnonzero(mine)
+        own = np.flatnonzero(self._is_own(fetch, dataset, batch_size, min_batch_size))
         read = own if len(own) else np.zeros(1, np.int64)
         part = Part(len(fetch.positions), read, len(own))
         return fetch._replace(positions=fetch.positions[read], part=part)
@@ -73,6 +69,21 @@ class Share:
     def between(self, n: int) -> tuple[int, int]:
         """Return where its share of n rows in order begins and ends."""
         return self.rank * n // self.size, (self.rank + 1) * n // self.size
+
+    def _is_own(self, fetch: Fetch, dataset: View, batch_size: int, least: int) -> Bools:
+        """Say which rows of a fetch are those of this process."""
+        places, last = fetch.places, n_batches(fetch.total, batch_size, least) - 1
+        before = int(np.clip(last * batch_size - fetch.start, 0, len(places)))
+        stored = None
+        if fetch.n_blocks >= self.size:
+            stored = self._by_storage(row_numbers.take(dataset._rows, fetch.positions))
+        of_last, own = fetch.total - last * batch_size, np.empty(len(places), bool)
+        for part, size in ((slice(before), batch_size), (slice(before, None), of_last)):
+            if stored is not None and size >= _MANY * self.size:
+                own[part] = stored[part]
+            else:
+                own[part] = self._by_place(places[part] - last * batch_size, size, least)
+        return own
 
     def _by_storage(self, rows: IntArray) -> Bools:
         """Say which rows are in an equal part of the storage; one drawn twice counts as two."""
@@ -88,19 +99,14 @@ class Share:
             own &= keys < parted[stop]
         return own
 
-    def _by_place(
-        self, fetch: Fetch, batch_size: int, min_batch_size: int
-    ) -> tuple[IntArray, Bools]:
-        """Return how large the batch of each row is, and which rows are in an equal part of it.
+    def _by_place(self, places: IntArray, size: int, least: int) -> Bools:
+        """Say which rows are in an equal part of their batch, given places from that of a batch.
 
         Of few rows, some processes get as many as a batch must have, and the others none.
         """
-        places = fetch.places
-        last = n_batches(fetch.total, batch_size, min_batch_size) - 1
-        batch = np.minimum(places // batch_size, last)
-        sizes = np.where(batch < last, batch_size, fetch.total - last * batch_size)
-        parts = np.clip(sizes // min_batch_size, 1, self.size)
-        return sizes, (places - batch * batch_size) * parts // sizes == self.rank
+        parts = min(max(1, size // least), self.size)
+        own: Bools = places % size * parts // size == self.rank
+        return own
 
 
 WHOLE = Share()
