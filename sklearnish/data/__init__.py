@@ -37,8 +37,14 @@ from sklearnish.data._shown import shown
 from sklearnish.data._source import IntArray, Source
 from sklearnish.data._sources.arrays import detached, mixed_as_objects
 from sklearnish.data._system.bar import with_own_lock
-from sklearnish.data._system.devices import is_available, resolve_device
+from sklearnish.data._system.devices import (
+    current_device,
+    device_for_fit,
+    is_available,
+    resolve_device,
+)
 from sklearnish.data._system.locks import one_maker
+from sklearnish.data._system.places import Place
 from sklearnish.data._system.warn import warn
 from sklearnish.data._tensors.batch import (
     Batch,
@@ -80,6 +86,7 @@ __all__ = [
     "Parcel",
     "PerBatch",
     "PipelineReport",
+    "Place",
     "Share",
     "Source",
     "as_bytes",
@@ -93,7 +100,9 @@ __all__ = [
     "check_numeric",
     "check_rows_alone",
     "concat",
+    "current_device",
     "detached",
+    "device_for_fit",
     "device_generator",
     "each",
     "find_bad_rows",

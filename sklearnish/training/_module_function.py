@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from sklearnish.data import BadRowsError, Features
+from sklearnish.data import BadRowsError, Features, current_device
 from sklearnish.training._step.precision import as_taken, autocast, weight_dtype
 
 _BLOCK = 64
@@ -65,7 +65,8 @@ class ModuleFunction:
         if not isinstance(X, Tensor):
             raise ValueError(f"Rows are dicts of {', '.join(X)}; wanted one tensor.")
         if self.device.type != "cpu":
-            return self._of(X)
+            with current_device(self.device):
+                return self._of(X)
         starts = range(0, len(X), _BLOCK)
         return torch.cat([self._of_block(X[start : start + _BLOCK]) for start in starts])
 

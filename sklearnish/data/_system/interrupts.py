@@ -39,10 +39,13 @@ def uninterrupted() -> Iterator[None]:
 
 
 def _put_back() -> None:
-    """Give the signals their handlers back."""
-    for number, handler in list(_postponed.items()):
-        signal.signal(number, handler)
-    _postponed.clear()
+    """Give the signals their handlers back; all of them, though one may raise at once."""
+    if _postponed:
+        number, handler = _postponed.popitem()
+        try:
+            signal.signal(number, handler)
+        finally:
+            _put_back()
 
 
 if hasattr(os, "register_at_fork"):

@@ -14,8 +14,9 @@ from sklearnish.data import (
     Dataset,
     Loader,
     PipelineReport,
+    Place,
+    device_for_fit,
     prepare_loader,
-    resolve_device,
     warn,
     with_codes,
 )
@@ -40,9 +41,28 @@ def train(
     epochs: int | None = None,
     world: World = ALONE,
 ) -> None:
+    """Run the epochs, on a device where the fit has a place until its end."""
+    alone = world.size == 1
+    wanted = estimator.device if alone else world.device
+    bound = estimator.net_.device if alone and start == "net" else None
+    with device_for_fit(wanted, bound) as place:
+        task.device = place.device
+        _train(estimator, data, valid, start, task, epochs, world, place)
+
+
+def _train(
+    estimator: Any,
+    data: Dataset,
+    valid: Dataset | None,
+    start: Start,
+    task: FitTask,
+    epochs: int | None,
+    world: World,
+    place: Place,
+) -> None:
     """Run the epochs; what they change in the process is put back."""
     open_ended, epochs = epochs is not None, choose_sizes(estimator, len(data), epochs)
-    device = world.device if world.size > 1 else resolve_device(estimator.device)
+    device = place.device
     earlier = None if start == "new" else estimator.net_
     past = 0 if earlier is None else len(earlier.history)
     saves = world.is_first and not open_ended
@@ -75,7 +95,7 @@ def train(
                     "end_epoch": partial(task.end_epoch, told),
                 }
                 try:
-                    _run(estimator, net, loader, data, valid, **options)
+                    _run(estimator, net, loader, data, valid, place, **options)
                 except KeyboardInterrupt:
                     if net.go_back():
                         finish(estimator, net, loader.report())
@@ -126,7 +146,13 @@ def _loader(
 
 
 def _run(
-    estimator: Any, net: Net, loader: Loader, data: Dataset, valid: Dataset | None, **options: Any
+    estimator: Any,
+    net: Net,
+    loader: Loader,
+    data: Dataset,
+    valid: Dataset | None,
+    place: Place,
+    **options: Any,
 ) -> None:
     """Train, and evaluate what there is to evaluate."""
     if valid is not None:
@@ -134,7 +160,7 @@ def _run(
         options |= validation_options(estimator, valid, net, share)
     options |= estimator._stopping(net, len(data), validated=valid is not None)
     net.train(
-        loader,
+        place.watched(loader),
         n_rows=len(data),
         steps_per_epoch=loader.steps_per_epoch,
         wait=lambda: loader.progress().wait,

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from sklearnish.data import Dataset, as_dataset, resolve_device, restored_generators
+from sklearnish.data import Dataset, as_dataset, restored_generators
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -55,10 +55,12 @@ class FitTask:
     ----------
     stopped : bool
         Whether a callback ended the fit.
+    device : torch.device
+        Where the fit computes.
     """
 
     def __init__(self, host: Any, X: Any, y: Any, sample_weight: Any) -> None:
-        self.stopped = False
+        self.stopped, self.device = False, torch.device("cpu")
         self._host = host
         self._root: Any = None
         self._epoch: Any = None
@@ -117,7 +119,7 @@ class FitTask:
 
     def _tell(self, call: Callable[..., Any]) -> Any:
         """Call callbacks between steps; what they draw at random does not change the next ones."""
-        with restored_generators(True, resolve_device(self._host.device)):
+        with restored_generators(True, self.device):
             return call(estimator=self._host, **self._rows)
 
 

@@ -14,8 +14,9 @@ from sklearnish.data import (
     Batch,
     Dataset,
     PipelineReport,
+    Place,
+    device_for_fit,
     read_finite,
-    resolve_device,
     to_device,
     warn,
     with_codes,
@@ -34,15 +35,16 @@ def train_by_lbfgs(estimator: Any, data: Dataset, start: Start, task: FitTask) -
     """Minimise the loss over all rows; the history gets one record, of the end."""
     check_in_memory(data)
     choose_sizes(estimator, len(data), None)
-    device = resolve_device(estimator.device)
     with (
-        seeded(estimator._seed, device),
+        device_for_fit(estimator.device) as place,
+        seeded(estimator._seed, place.device),
         thread_count(estimator.num_threads, in_memory=data.in_memory),
     ):
-        net = make_net(estimator, start, data, device, {})
+        task.device = place.device
+        net = make_net(estimator, start, data, place.device, {})
         rows = with_codes(data._for_module(input_dtype(net)), estimator._to_loss(targets(data)))
-        batch = to_device(read_finite(rows, np.arange(len(rows))), device)
-        found = _minimise(net, batch, estimator)
+        batch = to_device(read_finite(rows, np.arange(len(rows))), place.device)
+        found = _minimise(net, batch, estimator, place)
     net.history.new_epoch()
     n_iter = min(int(found.nit), int(estimator.max_iter))
     end = {"epoch": len(net.history), "train_loss": float(found.fun), "n_iter": n_iter}
@@ -71,7 +73,7 @@ def check_in_memory(data: Dataset) -> None:
         )
 
 
-def _minimise(net: Net, batch: Batch, estimator: Any) -> Any:
+def _minimise(net: Net, batch: Batch, estimator: Any, place: Place) -> Any:
     """Let scipy find the weights, and put them into the module."""
     weights: Any = net.module_.packed
 
@@ -79,6 +81,7 @@ def _minimise(net: Net, batch: Batch, estimator: Any) -> Any:
         _put(weights, flat)
         weights.grad = None
         loss = net.step_.train(batch)["loss"]
+        place.settle()
         return float(loss), _flat(weights.grad)
 
     options = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}

@@ -16,6 +16,7 @@ from sklearnish.data import (
     Dataset,
     EvaluationReader,
     Loader,
+    current_device,
     narrow,
     prepare_loader,
     storage_order,
@@ -142,7 +143,8 @@ def _compute(
     net: Net, answer: Answer, rows: Batch, start: int, order: Order, *, check: bool
 ) -> Array:
     """Predict for some rows at once."""
-    outputs = net.infer(rows.X).cpu()
+    with current_device(torch.device(net.device)):
+        outputs = net.infer(rows.X).cpu()
     if check:
         check_finite(outputs, start, order)
     return answer(outputs)

@@ -63,3 +63,17 @@ def test_a_forked_process_has_the_handlers_at_once():
         if child == 0:
             os._exit(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+
+
+def test_one_that_comes_while_the_handlers_are_put_back_leaves_nothing(monkeypatch):
+    put = signal.signal
+
+    def interrupted(number, handler):
+        put(number, handler)
+        if handler is signal.default_int_handler:
+            press()
+
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        monkeypatch.setattr(signal, "signal", interrupted)
+    monkeypatch.undo()
+    test_ctrl_c_comes_at_the_end()
