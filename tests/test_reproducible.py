@@ -171,8 +171,9 @@ def test_saved_loaded_and_fitted_further(folder, tmp_path):
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_with_deterministic_algorithms(folder):
+def test_on_a_gpu_with_deterministic_algorithms(folder, monkeypatch):
     """As torch has them: https://docs.pytorch.org/docs/stable/notes/randomness.html."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it torch refuses products
     torch.use_deterministic_algorithms(True)
     try:
         for source in ("parquet", "pictures"):

@@ -51,7 +51,8 @@ class QuantileLoss(nn.Module):
             Of shape (), or (n, n_quantiles).
         """
         below = y.reshape(-1, 1) - y_pred
-        shares = torch.tensor(self.quantiles, dtype=y_pred.dtype, device=y_pred.device)
+        shares = torch.tensor(self.quantiles, dtype=y_pred.dtype)
+        shares = shares.to(y_pred.device, non_blocking=True)  # or each step would wait
         losses = torch.maximum(shares * below, (shares - 1) * below)
         if self.reduction == "none":
             return losses

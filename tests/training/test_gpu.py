@@ -128,7 +128,37 @@ def test_a_compiled_step_gives_the_losses_of_a_plain_one(arrays, options):
     assert compiled.score(*arrays) > 0.95
 
 
-def test_no_step_waits_for_the_device(arrays):
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_step_keeps_the_weights_of_its_rows(arrays):
+    """The next replay writes over what a graph has put out."""
+    X, y = arrays
+    weight = np.where(np.arange(N) < N // 2, 5.0, 1.0)
+    params = {"lr": 0.01, "max_epochs": 4, "batch_size": 64, "device": "cuda", "random_state": 0}
+    plain, compiled = (
+        sn.TorchClassifier(compile=c, **params).fit(X, y, sample_weight=weight)
+        for c in (False, True)
+    )
+    assert np.allclose(losses(compiled), losses(plain), rtol=3e-2)
+
+
+def classifier(X, y, **params):
+    return sn.TorchClassifier(**params).fit(X, y)
+
+
+def several_targets(X, y, **params):
+    """Their units differ, so losses are converted by target."""
+    return sn.TorchRegressor(**params).fit(X, X[:, :2] * np.float32([1, 1000]))
+
+
+def images(X, y, **params):
+    """Moved and mirrored at random, on the device."""
+    pixels = np.random.default_rng(0).integers(0, 256, (N, 1, 8, 8), dtype=np.uint8)
+    return sn.ImageClassifier(width=4, flip="random", **params).fit(pixels, y)
+
+
+@pytest.mark.parametrize("fit", [classifier, several_targets, images])
+def test_no_step_waits_for_the_device(arrays, fit):
     n_batches, calls = -(-N // 64), itertools.count(1)
 
     def watched(X, rng):
@@ -138,7 +168,8 @@ def test_no_step_waits_for_the_device(arrays):
         return X
 
     try:
-        fitted(*arrays, augment=sn.per_batch(watched), max_epochs=2)
+        params = {"device": "cuda", "max_epochs": 2, "batch_size": 64, "random_state": 0}
+        fit(*arrays, augment=sn.per_batch(watched), **params)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert next(calls) == 2 * n_batches + 1

@@ -144,7 +144,7 @@ class FlipAndCrop:
         """Return images of the same shape and type."""
         n, _, height, width = X.shape
         shifts = torch.from_numpy(rng.integers(-self.crop, self.crop, (2, n), endpoint=True))
-        down, right = shifts.to(X.device)
+        down, right = shifts.to(X.device, non_blocking=True)  # or each step would wait
         rows = _reflected(torch.arange(height, device=X.device) + down[:, None], height)
         columns = _reflected(torch.arange(width, device=X.device) + right[:, None], width)
         mirrored = self._mirrored(X, rng, epoch)[:, None]
@@ -157,7 +157,8 @@ class FlipAndCrop:
         if self.flip == "none":
             return torch.zeros(len(X), dtype=torch.bool, device=X.device)
         if self.flip == "random":
-            return torch.from_numpy(rng.random(len(X)) < 0.5).to(X.device)
+            chosen = torch.from_numpy(rng.random(len(X)) < 0.5)
+            return chosen.to(X.device, non_blocking=True)
         sums = X.contiguous().view(torch.uint8).flatten(1).sum(1)  # the same for mirror images
         # Sums may all be even, as those of digits * 8: a bit is taken to which all of them count.
         return ((sums * _MIXER >> 32) + epoch) % 2 == 1

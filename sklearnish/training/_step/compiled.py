@@ -75,9 +75,10 @@ class CompiledStep:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             reported, y_pred, size, *gradients = graph(*self.tensors, *leaves)
-        if reported.is_cuda:  # but losses are kept until the end of the epoch
-            reported = reported.clone()
         size = len(batch) if batch.weight is None else size
+        if reported.is_cuda:  # but losses and weights are kept until the end of the epoch
+            reported = reported.clone()
+            size = size.clone() if isinstance(size, Tensor) else size
         step.descent.receive(self._parameters, gradients, size)
         return {"loss": reported, "y_pred": y_pred, "size": size}
 

@@ -43,9 +43,10 @@ class Step:
     n_outputs: int
 
     def __post_init__(self) -> None:
-        """Build the loss."""
+        """Build the loss; its units lie on the device, since to move them a step would wait."""
         apart = getattr(self.module, "members_apart", False)
-        self.loss = BatchLoss(self.criterion, self.units, apart=apart)
+        units = self.units.to(self.device) if isinstance(self.units, Tensor) else self.units
+        self.loss = BatchLoss(self.criterion, units, apart=apart)
 
     def train(self, batch: Batch) -> dict[str, Any]:
         """Compute the gradients of one batch, operation by operation."""

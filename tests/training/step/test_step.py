@@ -83,3 +83,11 @@ def test_another_criterion_takes_autograd():
     module = PlainMLP(4, 1, (3,))
     step_of(module).train(rows())
     assert module.packed.grad is not None
+
+
+def test_units_lie_where_the_step_computes():
+    module = nn.Linear(4, 2)
+    descent = Descent(torch.optim.SGD(module.parameters(), lr=0.1))
+    options = {"units": torch.ones(2), "precision": "float32", "n_outputs": 2}
+    step = Step(module, nn.MSELoss(), descent, device=torch.device("meta"), **options)
+    assert step.loss.units.device.type == "meta"
