@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.model_selection import cross_validate
 from torch import nn
 
 import sklearnish as sn
@@ -45,6 +46,13 @@ def test_the_gpu_is_the_default_and_learns(arrays):
     assert next(clf.module_.parameters()).device.type == "cuda"
     assert clf.score(*arrays) > 0.95
     assert isinstance(clf.predict_proba(arrays[0]), np.ndarray)
+
+
+@pytest.mark.slow
+def test_candidates_in_two_processes_share_the_gpus(arrays):
+    clf = sn.TorchClassifier(max_epochs=4, num_workers=0, random_state=0)
+    found = cross_validate(clf, *arrays, cv=4, n_jobs=2, return_estimator=True, error_score="raise")
+    assert {torch.device(model.net_.device).type for model in found["estimator"]} == {"cuda"}
 
 
 def test_the_losses_are_those_of_the_cpu(arrays):

@@ -9,7 +9,7 @@ import torch
 
 from sklearnish.data._system.places import Place, Site, placed, private_folder
 
-_MUCH = 16
+_MUCH = 64
 """Memory that torch keeps for later is given back if it is more than one in so many bytes."""
 
 
@@ -90,7 +90,8 @@ def device_for_fit(device: Any, bound: Any = None) -> Iterator[Place]:
         try:
             yield place
         finally:
-            _give_memory_back(place.device)
+            if own is None:  # what trains on soon needs it again
+                _give_memory_back(place.device)
 
 
 @contextmanager
