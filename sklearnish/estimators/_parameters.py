@@ -153,9 +153,9 @@ class DescentParameters:
         kind="str or torch.device",
         allowed=[str, torch.device],
         in_fingerprint=False,
-        doc="""Where to compute. "auto" takes CUDA, else MPS, else the CPU. Of several GPUs it takes
-        one on which no other fit of yours is, shares one that has memory for one more, or waits
-        for a place. A device that you name is obeyed.""",
+        doc="""Where to compute. "auto" takes CUDA, else MPS, else the CPU: of the GPUs one on which
+        no other fit of yours is, else one with memory for one more, else it waits until there is
+        one. A device that you name is obeyed.""",
     )
 
 

@@ -183,10 +183,12 @@ def _wait(place: Place, sites: Sequence[Site], folder: Path) -> None:
             return
         if end is not None and time.monotonic() > end:
             end = None
+            others = sorted({_process_of(file) for site in sites for file in _files(site, folder)})
             warn(
-                'This fit waits: other fits with device="auto" take all GPUs, and none has memory '
-                "left for one more. A device that is named, such as device='cuda:0', is not "
-                "waited for.",
+                'This fit waits: other fits with device="auto" are on every GPU (in processes '
+                f"{', '.join(others)}), and none has memory for one more, or the last has not yet "
+                "trained on its first batches. A device that is named, such as device='cuda:0', is "
+                "not waited for.",
                 UserWarning,
             )
         time.sleep(_LOOK)
@@ -236,8 +238,18 @@ def _entered(site: Site, folder: Path) -> _Door | None:
         handle = lock(path, wait=False)
     except BlockingIOError:
         return None
-    files = folder.glob(f"{site.name}.*.*")
-    return _Door(site, handle, [file.name.split(".")[-2] for file in files if _is_alive(file)])
+    alive = filter(_is_alive, _files(site, folder))
+    return _Door(site, handle, [_process_of(file) for file in alive])
+
+
+def _files(site: Site, folder: Path) -> list[Path]:
+    """List the files of places on a device."""
+    return list(folder.glob(f"{site.name}.*.*"))
+
+
+def _process_of(file: Path) -> str:
+    """Return the number of the process that has a place."""
+    return file.name.split(".")[-2]
 
 
 def _is_alive(file: Path) -> bool:

@@ -16,6 +16,8 @@ import pytest
 from sklearnish.data._system import places
 from sklearnish.data._system.places import Site, placed, private_folder
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 FORK = multiprocessing.get_context("fork")
 FULL = (0, 100)
 HALF = (50, 100)
@@ -245,7 +247,9 @@ def test_a_long_wait_is_told(tmp_path, monkeypatch):
     assert told.wait(30)
     threading.Timer(0.5, end.set).start()
     with (
-        pytest.warns(UserWarning, match=r"This fit waits.*device='cuda:0'") as caught,
+        pytest.warns(
+            UserWarning, match=rf"This fit waits.*processes {os.getpid()}\).*device='cuda:0'"
+        ) as caught,
         placed(devices(1), tmp_path),
     ):
         thread.join()

@@ -265,6 +265,7 @@ def hold_first(folder, begun, end):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_candidates_in_processes_are_placed_one_after_the_other(tmp_path):
     X, y = classification()
     (tmp_path / "places").mkdir()
