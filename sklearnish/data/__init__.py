@@ -68,6 +68,7 @@ from sklearnish.data._views.rounding import (
 )
 from sklearnish.data._views.sample import at_random, hashed_sample, row_hashes, spread
 from sklearnish.data._views.series import last_windows
+from sklearnish.data._whole import is_whole
 
 __all__ = [
     "IN_FLOAT64",
@@ -114,6 +115,7 @@ __all__ = [
     "is_coarse",
     "is_missing",
     "is_no_array",
+    "is_whole",
     "last_windows",
     "let_others_draw",
     "mixed_as_objects",

@@ -6,6 +6,7 @@ from sklearnish.estimators._fitting.fit_task import CALLBACKS, learned_by
 from sklearnish.estimators._fitting.images import look_like_channels_last
 from sklearnish.estimators._fitting.inputs import check_some_rows
 from sklearnish.estimators._fitting.module import input_dtype, module_of
+from sklearnish.estimators._fitting.ranks import ELSEWHERE, Given, Outcome, outcome_of
 from sklearnish.estimators._fitting.rows import STEP
 from sklearnish.estimators._image_classifier import ImageClassifier
 from sklearnish.estimators._incremental import Incremental
@@ -19,11 +20,14 @@ from sklearnish.estimators._transformer import TorchTransformer
 
 __all__ = [
     "CALLBACKS",
+    "ELSEWHERE",
     "STEP",
+    "Given",
     "ImageClassifier",
     "Incremental",
     "MLPClassifier",
     "MLPRegressor",
+    "Outcome",
     "TabularClassifier",
     "TabularRegressor",
     "TorchClassifier",
@@ -35,5 +39,6 @@ __all__ = [
     "learned_by",
     "look_like_channels_last",
     "module_of",
+    "outcome_of",
     "predict_to",
 ]

@@ -18,7 +18,7 @@ from sklearnish.estimators._fitting.held_out import check_validation, rows_held_
 from sklearnish.estimators._fitting.inputs import to_dataset
 from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.module import Start, check_optimizer
-from sklearnish.estimators._fitting.ranks import n_processes, train_in_processes
+from sklearnish.estimators._fitting.ranks import train_elsewhere, trains_elsewhere
 from sklearnish.estimators._fitting.resume import check_can_resume, check_dir
 from sklearnish.estimators._fitting.rows import rows_to_fit, weighed
 from sklearnish.estimators._fitting.sizes import (
@@ -309,9 +309,8 @@ class TorchEstimator(
         data, valid = self._prepared(data, valid, fresh=not resume)
         start: Start = "module" if resume else "new"
         task.begin(choose_sizes(self, len(data), None))
-        n = n_processes(self) if world is ALONE else 1
-        if n > 1 or (self.isolate and world is ALONE):
-            train_in_processes(self, data, valid, start, task, n)
+        if world is ALONE and trains_elsewhere(self):
+            train_elsewhere(self, data, valid, start, task)
         else:
             self._train(data, valid, start, task, world=world)
 

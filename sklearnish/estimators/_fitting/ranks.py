@@ -3,6 +3,8 @@
 import os
 import socket
 import warnings
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -25,6 +27,14 @@ from sklearnish.training import LostRankError, device_of_rank, joined
 Outcome = tuple[dict[str, Any], list[tuple[Any, ...]]]
 """What was learned, and the warnings."""
 
+Given = tuple[Any, Dataset, Dataset | None, Start, FitTask]
+"""An estimator, its rows and validation rows, how it starts, and who is told."""
+
+ELSEWHERE: ContextVar[Callable[[Given], Outcome | Failure] | None] = ContextVar(
+    "elsewhere", default=None
+)
+"""What trains on a cluster, where fits of this thread are sent to one."""
+
 
 def n_processes(estimator: Any) -> int:
     """Return how many processes train: with "auto", one for each GPU."""
@@ -35,13 +45,19 @@ def n_processes(estimator: Any) -> int:
     return max(1, torch.cuda.device_count()) if on_gpu else 1
 
 
-def train_in_processes(
-    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, task: FitTask, n: int
+def trains_elsewhere(estimator: Any) -> bool:
+    """Say whether a fit leaves this process."""
+    return ELSEWHERE.get() is not None or estimator.isolate or n_processes(estimator) > 1
+
+
+def train_elsewhere(
+    estimator: Any, data: Dataset, valid: Dataset | None, start: Start, task: FitTask
 ) -> None:
     """Let other processes train together, and take over what the first of them learned.
 
-    They are given everything once, in memory that they share. If one dies, all begin anew from the
-    last checkpoint. The warnings of the first are given again here.
+    They are those of a cluster, or of this machine. The latter are given everything once, in memory
+    that they share. If one dies, all begin anew from the last checkpoint. The warnings of the first
+    are given again here.
 
     Raises
     ------
@@ -52,23 +68,31 @@ def train_in_processes(
     RuntimeError
         In a process that may not start one.
     """
-    asked = f"n_processes={estimator.n_processes}" if n > 1 else "isolate=True"
+    n, launch = n_processes(estimator), ELSEWHERE.get()
+    given: Given = (estimator, data, valid, start, task)
+    outcome = launch(given) if launch is not None else _on_this_machine(given, n)
+    alone = n == 1 and launch is None
+    _take_over(estimator, outcome, "the child process" if alone else "a process")
+
+
+def _on_this_machine(given: Given, n: int) -> Outcome | Failure:
+    """Start processes here, again if one dies."""
+    estimator = given[0]
     restarts = estimator.max_restarts if n > 1 else 0
-    given = (estimator, data, valid, start, task)
-    for attempt in range(restarts + 1):
+    for _ in range(restarts):
         try:
-            outcome = _attempt(given, n, asked)
+            return _attempt(given, n)
         except LostRankError as error:
-            if attempt == restarts:
-                raise _death(error, n, restarts) from error
             _warn_of_restart(error, estimator.checkpoint_dir)
-        else:
-            break
-    _take_over(estimator, outcome, n)
+    try:
+        return _attempt(given, n)
+    except LostRankError as error:
+        raise _death(error, n, restarts) from error
 
 
-def _attempt(given: tuple[Any, ...], n: int, asked: str) -> Outcome | Failure:
+def _attempt(given: Given, n: int) -> Outcome | Failure:
     """Start processes, and let them train."""
+    asked = f"n_processes={given[0].n_processes}" if n > 1 else "isolate=True"
     with children(n, asked) as started:
         try:
             with parcel(given, job_pickler()) as job:
@@ -128,11 +152,10 @@ def _warn_of_restart(error: LostRankError, folder: Any) -> None:
     )
 
 
-def _take_over(estimator: Any, outcome: Outcome | Failure, n: int) -> None:
+def _take_over(estimator: Any, outcome: Outcome | Failure, where: str) -> None:
     """Take over what was learned and warned of, or raise what came instead."""
     if isinstance(outcome, Failure):
-        where = "In the child process of this fit" if n == 1 else "In a process of this fit"
-        raise outcome.error(where)
+        raise outcome.error(f"In {where} of this fit")
     learned, told = outcome
     vars(estimator).update(learned)  # before the warnings, which may be errors here
     for message in told:
@@ -157,41 +180,41 @@ def job_pickler() -> Any:
 def _train(
     rank: int, job: Parcel, n: int, store: str, threads: int, timeout: float
 ) -> Outcome | Failure | None:
-    """Train in a process; return what the first one learned, and its warnings."""
-    torch.set_num_threads(threads)
+    """Train in one of so many processes."""
+
+    def train() -> Any:
+        torch.set_num_threads(threads)
+        estimator, *given = unpacked(job)
+        if n == 1:
+            estimator._train(*given)
+            return estimator
+        _stay_on_this_machine()
+        with joined(store, rank, n, device_of_rank(estimator.device, rank), timeout) as world:
+            estimator._train(*given, world=world)
+        return estimator
+
+    return outcome_of(train, is_first=rank == 0)
+
+
+def outcome_of(train: Callable[[], Any], *, is_first: bool) -> Outcome | Failure | None:
+    """Return what the estimator learned that `train` returns, of the first, or why it did not."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        learned = _learn(rank, job, n, store, timeout)
-    if isinstance(learned, Failure):
-        return learned
-    if rank:
-        return None
-    return learned, [(w.message, w.category, w.filename, w.lineno) for w in caught]
-
-
-def _learn(rank: int, job: Parcel, n: int, store: str, timeout: float) -> dict[str, Any] | Failure:
-    """Train; return the attributes that came of it, or why there are none."""
-    try:
-        estimator, data, valid, start, task = unpacked(job)
-        if n == 1:
-            estimator._train(data, valid, start, task)
-        else:
-            _stay_on_this_machine()
-            device = device_of_rank(estimator.device, rank)
-            with joined(store, rank, n, device, timeout) as world:
-                estimator._train(data, valid, start, task, world=world)
-    except Exception as error:
-        return Failure.of(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit, which would end the program that waits, too
-        return Failure.of(
-            ChildProcessError(
-                "The child process of this fit was to end before it was done, by "
-                f"{type(error).__name__}({error})."
+        try:
+            learned = learned_by(train())
+        except Exception as error:
+            return Failure.of(error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit, which would end the program that waits, too
+            return Failure.of(
+                ChildProcessError(
+                    "The child process of this fit was to end before it was done, by "
+                    f"{type(error).__name__}({error})."
+                )
             )
-        )
-    return learned_by(estimator)
+    told = [(w.message, w.category, w.filename, w.lineno) for w in caught]
+    return (learned, told) if is_first else None
 
 
 def _stay_on_this_machine() -> None:
