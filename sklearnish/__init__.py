@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from sklearnish import inspection, plotting, preprocessing
 from sklearnish._show_versions import show_versions
+from sklearnish.clusters import cluster
 from sklearnish.data import (
     Dataset,
     DatasetChangedError,
@@ -52,6 +53,7 @@ __all__ = [
     "TorchRegressor",
     "TorchTransformer",
     "as_dataset",
+    "cluster",
     "export",
     "inspection",
     "load",

@@ -19,7 +19,10 @@ def _blocks(path: str) -> str:
 
 
 QUICK = ("README.md", "docs/index.md", "docs/sources.md")
-LONG = ("tables", "images", "columns", "pictures", "callbacks", "default_modules", "deployment")
+LONG = (
+    *("tables", "images", "columns", "pictures", "callbacks", "default_modules", "deployment"),
+    *("processes", "clusters"),
+)
 PAGES_WITH_CODE = [
     *QUICK,
     *(pytest.param(f"docs/{name}.md", marks=pytest.mark.slow) for name in LONG),

@@ -31,6 +31,11 @@ def cluster(kind: str, *, n_workers: int, use_gpu: bool = False, **options: Any)
     **options : dict
         Passed to Ray's ``ScalingConfig``, such as ``resources_per_worker={"CPU": 4}``.
 
+    Yields
+    ------
+    None
+        For the time of the block.
+
     Raises
     ------
     ValueError

@@ -71,7 +71,7 @@ def test_a_fit_on_ray(tmp_path):
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines() == [
+    assert [line for line in done.stdout.splitlines() if "(raylet)" not in line] == [
         "arrays True 2",
         "killed True True",
         "steps True",
