@@ -102,7 +102,8 @@ def make_plan(
     ----------
     num_workers : int or "auto"
         0 reads inline, a positive number asks for worker processes; "auto" reads inline what
-        is in memory and begins with one thread for what is not.
+        is in memory and begins with one thread for what is not, and so does a process that may
+        not have workers, such as one of Dask's.
     room : Room
         Caps what is read ahead.
     in_memory : bool
@@ -111,19 +112,20 @@ def make_plan(
         Whether no function of rows draws from the global random generators.
     """
     inline = LoadPlan("inline", 0, "num_workers=0")
+    auto = LoadPlan("thread", 0, "one thread reads ahead", room.prefetch(1))
+    if in_memory:
+        auto = replace(inline, reason="the rows are in memory")
+    elif not thread_safe:
+        auto = replace(inline, reason="a function of rows may use global generators")
     if num_workers == "auto":
-        if in_memory:
-            return replace(inline, reason="the rows are in memory")
-        if not thread_safe:
-            return replace(inline, reason="a function of rows may use global generators")
-        return LoadPlan("thread", 0, "one thread reads ahead", room.prefetch(1))
+        return auto
     num_workers = int(num_workers)
     if num_workers == 0:
         return inline
     if not hasattr(socket, "send_fds"):
         return replace(inline, reason="this system cannot pass open files to other processes")
     if multiprocessing.current_process().daemon:
-        return replace(inline, reason="a daemonic process may not have workers")
+        return replace(auto, reason="a daemonic process may not have workers")
     return workers(num_workers, f"num_workers={num_workers}", room)
 
 

@@ -51,10 +51,11 @@ def test_what_is_no_number_of_workers(n):
         check_num_workers(n)
 
 
-def test_a_daemonic_process_reads_inline():
+@pytest.mark.parametrize(("options", "mode"), [({}, "thread"), ({"in_memory": True}, "inline")])
+def test_a_daemonic_process_reads_as_auto_does(options, mode):
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        chosen = pool.apply(plan, (2,))
-    assert (chosen.mode, chosen.num_workers) == ("inline", 0)
+        chosen = pool.apply(plan, (2,), options)
+    assert (chosen.mode, chosen.num_workers) == (mode, 0)
     assert "daemonic" in chosen.reason
 
 
