@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -231,3 +233,16 @@ def test_a_copy_has_columns_of_its_own(ds):
     np.testing.assert_array_equal(copy[3:, 1], np.full(N - 3, 7))
     np.testing.assert_array_equal(np.asarray(ds), X)
     assert isinstance(copy[2:].map(double), Dataset)
+
+
+def test_its_size_is_what_is_sent_to_other_processes(tmp_path):
+    rows = np.zeros((1_000, 8))
+    np.save(tmp_path / "rows.npy", rows)
+    in_file = sys.getsizeof(scan_npy(tmp_path / "rows.npy"))
+    assert in_file < 4_000
+    assert rows.nbytes < sys.getsizeof(as_dataset(rows)) < rows.nbytes + 4_000
+    assert sys.getsizeof(scan_npy(tmp_path / "rows.npy")[np.arange(1_000) % 7]) < in_file + 8_000
+
+
+def test_what_cannot_be_sent_has_a_size():
+    assert sys.getsizeof(as_dataset(np.zeros((5, 2))).map(lambda row: row)) > 0
