@@ -39,9 +39,10 @@ class Unused(nn.Module):
 
 
 class Normal(nn.Module):
-    def __init__(self, in_features, out_features):
+    def __init__(self, in_features, out_features, dropout=0.5, **options):
         super().__init__()
-        layers = nn.Linear(in_features, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5)
+        normal = nn.BatchNorm1d(8, **options)
+        layers = nn.Linear(in_features, 8), normal, nn.ReLU(), nn.Dropout(dropout)
         self.layers = nn.Sequential(*layers, nn.Linear(8, out_features))
 
     def forward(self, X):
@@ -89,6 +90,12 @@ def cases(folder):
     table = pd.DataFrame(X, columns=list("abcdef")).assign(g=np.array(list("xyz"))[y])
     early = {"early_stopping": True, "max_epochs": 6, "patience": 2}
     mlp = {"max_iter": 4, "random_state": 0, "batch_size": 30, "alpha": 0.5}
+
+    def synchronised(options=(), **params):
+        module_params = {"dropout": 0.0, **dict(options)}
+        return classifier(
+            module=Normal, module_params=module_params, sync_batch_norm=True, **params
+        )
 
     def twice(estimator):
         return estimator.fit(X, y).set_params(warm_start=True, lr=1e-2).fit(X, y)
@@ -147,6 +154,12 @@ def cases(folder):
         ).fit(X, y, X_val=X[:50], y_val=y[:50]),
         "seed of none": lambda: classifier(random_state=None).fit(X, y),
         "normalised": lambda: classifier(module=Normal).fit(X, y),
+        "synchronised": lambda: synchronised(**early).fit(X, y),
+        "synchronised, few rows": lambda: synchronised(batch_size=2).fit(X[:9], y[:9] % 2),
+        "synchronised, plain": lambda: synchronised(
+            {"affine": False, "track_running_stats": False}, accumulate_steps=2
+        ).fit(X, y),
+        "synchronised, files": lambda: synchronised({"momentum": None}, **window).fit(plain),
         "bf16": lambda: classifier(precision="bf16").fit(X, y),
     }
 

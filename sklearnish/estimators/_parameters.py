@@ -300,6 +300,11 @@ class FitParameters:
         doc="""How often the processes of a fit are started again if one of them dies; the fit goes
         on from the last checkpoint in `checkpoint_dir`, without one from the beginning.""",
     )
+    sync_batch_norm: bool = parameter(
+        default=False,
+        doc="""Whether layers of batch normalisation use, in training, the rows that all processes
+        have of a batch; otherwise each uses its own.""",
+    )
     checkpoint_dir: Any = parameter(
         default=None,
         kind="path",

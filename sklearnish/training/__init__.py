@@ -22,6 +22,7 @@ from sklearnish.training._step.optimizers import OPTIMIZERS
 from sklearnish.training._step.out_of_memory import is_out_of_memory, of_same_kind
 from sklearnish.training._step.parts import check_parts
 from sklearnish.training._step.precision import weight_dtype
+from sklearnish.training._synchronised import synchronised
 from sklearnish.training._team import Team
 from sklearnish.training._world import (
     ALONE,
@@ -68,6 +69,7 @@ __all__ = [
     "quiet",
     "seeded",
     "spell",
+    "synchronised",
     "thread_count",
     "warn_of_final_activation",
     "weight_dtype",

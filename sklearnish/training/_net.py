@@ -336,7 +336,7 @@ class Net(StatefulNet):
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of one batch."""
         if not len(batch):
-            return self.step_.train_without_rows()
+            return self.step_.train_without_rows(batch)
         if not self.weighted:  # rows drawn by their weights are not weighed again
             batch = Batch(batch.X, batch.y)
         step = None if self.compiled_ is None else self.compiled_(self.step_, batch)

@@ -19,7 +19,7 @@ def test_what_they_add_is_about_rows_and_how_a_fit_runs():
     theirs = inspect.signature(neural_network.MLPClassifier).parameters
     assert set(inspect.signature(sn.MLPClassifier).parameters) - set(theirs) == {
         *("augment", "callbacks", "checkpoint_dir", "device", "isolate", "max_restarts"),
-        *("n_processes", "num_threads"),
+        *("n_processes", "num_threads", "sync_batch_norm"),
         *("num_workers", "on_bad_rows", "pin_memory", "predict_batch_size", "shuffle_memory"),
         "worker_timeout",
     }

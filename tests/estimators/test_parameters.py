@@ -60,6 +60,7 @@ REFUSED = {
     "isolate": ["auto", 2],
     "n_processes": [0, "all", None],
     "max_restarts": [-1, "auto"],
+    "sync_batch_norm": ["auto", 2],
     "checkpoint_dir": [3, True],
     "warm_start": ["auto", 2],
     "callbacks": [len, "print"],

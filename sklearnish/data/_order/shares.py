@@ -34,10 +34,13 @@ class Share:
         Its number.
     size : int, default=1
         How many there are.
+    least : int or None, default=None
+        Rows of a batch that a process has, if it has any; None is as many as a batch must have.
     """
 
     rank: int = 0
     size: int = 1
+    least: int | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -74,7 +77,7 @@ class Share:
         """Say which rows of a fetch are those of this process."""
         places, last = fetch.places, n_batches(fetch.total, batch_size, least) - 1
         before = int(np.clip(last * batch_size - fetch.start, 0, len(places)))
-        stored = None
+        stored, few = None, least if self.least is None else self.least
         if fetch.n_blocks >= self.size:
             stored = self._by_storage(row_numbers.take(dataset._rows, fetch.positions))
         of_last, own = fetch.total - last * batch_size, np.empty(len(places), bool)
@@ -82,7 +85,7 @@ class Share:
             if stored is not None and size >= _MANY * self.size:
                 own[part] = stored[part]
             else:
-                own[part] = self._by_place(places[part] - last * batch_size, size, least)
+                own[part] = self._by_place(places[part] - last * batch_size, size, few)
         return own
 
     def _by_storage(self, rows: IntArray) -> Bools:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,7 +28,16 @@ from sklearnish.estimators._fitting.labels import targets
 from sklearnish.estimators._fitting.module import Start, check_inputs, input_dtype, make_net
 from sklearnish.estimators._fitting.resume import checkpoints_of
 from sklearnish.estimators._fitting.sizes import choose_sizes
-from sklearnish.training import ALONE, Checkpoints, Net, Team, World, seeded, thread_count
+from sklearnish.training import (
+    ALONE,
+    Checkpoints,
+    Net,
+    Team,
+    World,
+    seeded,
+    synchronised,
+    thread_count,
+)
 
 Array = npt.NDArray[Any]
 
@@ -95,7 +105,8 @@ def _train(
                     "end_epoch": partial(task.end_epoch, told),
                 }
                 try:
-                    _run(estimator, net, loader, data, valid, place, **options)
+                    with _together(estimator, net, world):
+                        _run(estimator, net, loader, data, valid, place, **options)
                 except KeyboardInterrupt:
                     if net.go_back():
                         finish(estimator, net, loader.report())
@@ -111,6 +122,13 @@ def _train(
         if valid is not None:
             estimator._learn_from_validation(valid)
     task.end(partial(learned_by, estimator))
+
+
+def _together(estimator: Any, net: Net, world: World) -> AbstractContextManager[None]:
+    """Let layers normalise by whole batches, if asked to."""
+    if estimator.sync_batch_norm and world.size > 1:
+        return synchronised(net.module_, world)
+    return nullcontext()
 
 
 def _report(loader: Loader, world: World) -> PipelineReport:
@@ -140,7 +158,7 @@ def _loader(
         seed=estimator._seed,
         augment=estimator._augmentation(data),
         device=torch.device(net.device),
-        share=world.share,
+        share=replace(world.share, least=1) if estimator.sync_batch_norm else world.share,
         **estimator._pipeline(),
     )
 

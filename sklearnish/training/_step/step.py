@@ -11,6 +11,7 @@ from sklearnish.data import Batch, Features
 from sklearnish.training._step.descent import Descent
 from sklearnish.training._step.loss import BatchLoss
 from sklearnish.training._step.precision import as_taken, autocast
+from sklearnish.training._synchronised import is_synchronised
 
 
 @dataclass(eq=False, repr=False)
@@ -78,9 +79,11 @@ class Step:
         self.descent.receive([module.packed], [gradient], size)
         return {"loss": reported + module.penalty(penalised), "y_pred": values[-1], "size": size}
 
-    def train_without_rows(self) -> dict[str, Any]:
+    def train_without_rows(self, batch: Batch) -> dict[str, Any]:
         """Stand in for a batch of which other processes have all the rows."""
         step, module = self.without_rows(), cast(Any, self.module)
+        if is_synchronised(module):  # the others wait for its layers
+            (self.infer(batch.X).sum() * 0.0).backward()  # type: ignore[no-untyped-call]
         if not (hasattr(module, "gradient") and self.descent.world.is_first):
             self.descent.receive([], [], 0)
             return step
