@@ -178,7 +178,13 @@ def test_a_search_on_dask_that_is_done_is_loaded_from_its_checkpoints(client, ds
 @pytest.mark.slow
 def test_ctrl_c_ends_a_search_on_dask_and_restart_ends_its_fits(client, ds):
     search = GridSearchCV(classifier(max_epochs=100_000), GRID, cv=2)
-    threading.Timer(1.5, signal.raise_signal, [signal.SIGINT]).start()
+
+    def interrupt():
+        while not any(client.processing().values()):
+            time.sleep(0.1)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt), joblib.parallel_config("dask"):
         search.fit(ds, ds.target)
     assert any(client.processing().values())
@@ -274,11 +280,12 @@ with joblib.parallel_config("ray"):
     search.fit(ds, ds.target)
 
 @ray.remote
-def report(clf):
-    return str(clf.fit(ds).pipeline_report_)
+def reports():
+    both = clf, sn.TorchClassifier(**params)
+    return [str(one.fit(ds).pipeline_report_) for one in both]
 
-reports = [report.remote(clf), report.remote(sn.TorchClassifier(**params))]
-print(json.dumps([search.cv_results_["mean_test_score"].tolist(), *ray.get(reports)]))
+found = search.cv_results_["mean_test_score"].tolist()
+print(json.dumps([found, *ray.get(reports.remote())]))
 ray.shutdown()
 assert threading.enumerate() == [threading.main_thread()]
 """
