@@ -179,3 +179,29 @@ def warn_of_other_rows(history: Any) -> None:
             "that of y, too.",
             UserWarning,
         )
+
+
+def check_row_mean(criterion: nn.Module) -> None:
+    """Refuse losses that are no mean over rows: of parts of a batch they give another mean.
+
+    Raises
+    ------
+    ValueError
+        If a criterion adds rows up, weighs classes itself, or ignores rows.
+    """
+    keywords = getattr(getattr(criterion, "function", None), "keywords", {})
+    of_classes = isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss)
+    given = vars(criterion) | dict(getattr(criterion, "_buffers", {})) if of_classes else keywords
+    if getattr(criterion, "reduction", "mean") == "sum":
+        fault, cure = "adds the losses of rows up", "Use reduction='mean', the default"
+    elif given.get("weight") is not None:
+        fault = "weighs classes itself, so that its mean is not one over rows"
+        cure = "Use class_weight= of the estimator instead"
+    elif given.get("ignore_index", -100) >= 0:
+        fault, cure = "ignores rows", "Leave those rows out, or give them sample_weight=0"
+    else:
+        return
+    name = type(criterion).__name__
+    raise ValueError(
+        f"Several processes average over rows, but the criterion {name} {fault}. {cure}."
+    )

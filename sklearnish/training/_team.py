@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sklearnish.data import Batch
+from sklearnish.training._checks import check_row_mean
 from sklearnish.training._world import ALONE, World
 
 
@@ -34,6 +35,7 @@ class Team:
         """Begin with the weights of the first, and with other random numbers for each."""
         if self.world.size == 1:
             return
+        check_row_mean(net.criterion_)
         net.descent_.join(self.world)
         self._led = bool(self.world.same(bool(net.callbacks_)))
         self._led_in_steps = bool(self.world.same(hooks_of_steps))

@@ -157,7 +157,8 @@ def device_of_rank(device: Any, local_rank: int) -> torch.device:
         If this machine has no such device, or fewer GPUs than processes.
     """
     found = resolve_device(device)
-    if found.type != "cuda" or (isinstance(device, torch.device) and device.index is not None):
+    named = device != "auto" and torch.device(device).index is not None
+    if found.type != "cuda" or named:
         return found
     n = torch.cuda.device_count()
     if local_rank >= n:

@@ -1,11 +1,16 @@
 """What can be known about a module before it is trained, or when its first step fails."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from sklearnish import TorchClassifier, TorchRegressor
+from sklearnish.training import FunctionLoss
+from sklearnish.training._checks import check_row_mean
 from tests.estimators.common import classification, regression
 
 
@@ -103,3 +108,32 @@ def test_labels_in_columns_of_a_module_that_squeezes():
     y = np.stack([y > 0, y > 1], 1).astype(int)
     clf = ready(TorchClassifier, Squeezed).fit(X, y, X_val=X[:1], y_val=y[:1])
     assert clf.predict_proba(X[:1]).shape == clf.predict(X[:1]).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "text"),
+    [
+        (nn.MSELoss(reduction="sum"), "adds the losses of rows up. Use reduction='mean'"),
+        (nn.CrossEntropyLoss(weight=torch.ones(2)), "weighs classes itself.*class_weight="),
+        (nn.NLLLoss(ignore_index=0), "ignores rows"),
+        (FunctionLoss(partial(F.cross_entropy, weight=torch.ones(2))), "weighs classes itself"),
+        (FunctionLoss(partial(F.mse_loss, reduction="sum")), "adds the losses of rows up"),
+    ],
+)
+def test_losses_that_are_no_mean_over_rows_are_refused(criterion, text):
+    with pytest.raises(ValueError, match=text):
+        check_row_mean(criterion)
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        nn.BCEWithLogitsLoss(pos_weight=torch.ones(1)),
+        nn.HuberLoss(),
+        FunctionLoss(F.l1_loss),
+        FunctionLoss(lambda y_pred, y: (y_pred - y).abs().mean()),
+    ],
+)
+def test_means_over_rows_are_taken(criterion):
+    check_row_mean(criterion)

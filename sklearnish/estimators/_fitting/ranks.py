@@ -78,6 +78,8 @@ def train_elsewhere(
 def _on_this_machine(given: Given, n: int) -> Outcome | Failure:
     """Start processes here, again if one dies."""
     estimator = given[0]
+    if n > 1:
+        _check_device(estimator.device, n)
     restarts = estimator.max_restarts if n > 1 else 0
     for _ in range(restarts):
         try:
@@ -88,6 +90,15 @@ def _on_this_machine(given: Given, n: int) -> Outcome | Failure:
         return _attempt(given, n)
     except LostRankError as error:
         raise _death(error, n, restarts) from error
+
+
+def _check_device(device: Any, n: int) -> None:
+    """Refuse one GPU for several processes."""
+    if device != "auto" and torch.device(device).index is not None:
+        raise ValueError(
+            f"device={str(device)!r} is one GPU, but n_processes={n} take one each. Use "
+            'device="cuda", or "auto".'
+        )
 
 
 def _attempt(given: Given, n: int) -> Outcome | Failure:

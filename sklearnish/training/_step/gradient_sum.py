@@ -31,6 +31,7 @@ class GradientSum:
         self._world = world
         self._buckets = [bucket for bucket in _buckets(parameters) if bucket]
         self._buffers: list[Tensor] = []
+        self._full = torch.ones(len(parameters), dtype=torch.float64)
 
     def __call__(self, riders: Tensor) -> Tensor:
         """Add up the gradients; a parameter without one in all processes is left without.
@@ -48,12 +49,15 @@ class GradientSum:
         buckets = self._buckets
         if not self._buffers:
             self._buffers = [self._buffer(bucket, len(riders)) for bucket in buckets]
-        present = [[parameter.grad is not None for parameter in bucket] for bucket in buckets]
+        present = [parameter.grad is not None for bucket in buckets for parameter in bucket]
         for bucket, buffer in zip(buckets, self._buffers, strict=True):
             _fill(bucket, buffer)
         # What rides: how many processes have each gradient, and numbers of the caller.
-        told = torch.tensor([float(has) for some in present for has in some], dtype=torch.float64)
-        told = torch.cat([riders.double(), told.to(riders.device)])
+        every = all(present)
+        if self._full.device != riders.device:
+            self._full = self._full.to(riders.device)
+        told = self._full if every else self._full.new_tensor(list(map(float, present)))
+        told = torch.cat([riders.double(), told])
         last = self._buffers[-1]
         alone = last.dtype not in _EXACT
         if not alone:
@@ -62,7 +66,6 @@ class GradientSum:
         if not alone:
             told = last[-len(told) :].to(torch.float64, copy=True)  # the buffer is used again
         # Only who lacks a gradient waits for the device, to learn whether another has it.
-        every = all(map(all, present))
         counts = None if every else told[len(riders) :].tolist()
         self._hand_out(counts)
         return told[: len(riders)]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import sklearnish as sn
+from sklearnish.estimators._fitting import ranks
 from tests.estimators.common import classification
 from tests.estimators.fitting.test_child_process import children
 
@@ -57,9 +59,8 @@ def weights(estimator):
     return torch.cat([w.flatten() for w in estimator.module_.parameters()]).detach()
 
 
-def test_learns_the_same_and_leaves_nothing():
-    shared = Path("/dev/shm")
-    before = set(shared.glob("*"))
+def test_learns_the_same_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     alone = classifier().fit(X, Y)
     together = classifier(n_processes=2, early_stopping=False).fit(X, Y)
     assert torch.allclose(weights(alone), weights(together), atol=1e-6)
@@ -69,7 +70,7 @@ def test_learns_the_same_and_leaves_nothing():
     assert "Of 2 processes" in str(together.pipeline_report_)
     assert not torch.distributed.is_initialized()
     assert children() == []
-    assert before == set(shared.glob("*"))
+    assert list(tmp_path.glob("sklearnish*")) == []
 
 
 @pytest.mark.slow
@@ -189,6 +190,20 @@ def test_a_wrong_number_is_refused(n):
 
 def test_auto_is_one_without_a_gpu():
     assert classifier(n_processes="auto", device="cpu").fit(X, Y).pipeline_report_.waits == ()
+
+
+def test_one_gpu_for_several_processes_is_refused():
+    with pytest.raises(ValueError, match="is one GPU, but n_processes=2"):
+        ranks._check_device("cuda:1", 2)
+    ranks._check_device("cuda", 2)
+    ranks._check_device("auto", 2)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_mean_over_rows_is_refused():
+    loss = torch.nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0]))
+    with pytest.raises(ValueError, match="weighs classes itself"):
+        classifier(criterion=loss, n_processes=2).fit(X, Y)
 
 
 def test_lbfgs_is_refused():
