@@ -65,7 +65,8 @@ def test_a_fit_on_ray(tmp_path):
     paths = os.pathsep.join(sys.path)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(tmp_path / "script.py"), str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"},
+        env=os.environ
+        | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=280,
