@@ -26,6 +26,7 @@ NAMES = (
     "c12_search",
     "c13_one_row",
     "c14_remote",
+    "c15_stacked",
     "p1_processes",
     "s1_mlp",
     "t1_table",
