@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -47,6 +49,9 @@ def hosts():
         yield list(zip(names, cables, strict=True))
     finally:
         for name in names:
+            for pid in ip("netns", "pids", name).stdout.split():  # what torchrun left, if killed
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             ip("netns", "delete", name)
         ip("link", "delete", cables[0])
 
