@@ -200,7 +200,8 @@ class Net(StatefulNet):
                 begin_epoch()
                 self.notify("on_epoch_begin", **on_epoch)
                 team.follow(self)
-                watched = checkpoints.watch(progress.watch(batches), state)
+                seen = progress.watch(batches)
+                watched = checkpoints.watch(seen, state, self.descent_.is_whole)
                 try:
                     self._epoch(watched, valid, score, wait)
                 except DivergedError:

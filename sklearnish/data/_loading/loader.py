@@ -202,8 +202,9 @@ class Loader:
 
     @property
     def n_rows(self) -> int:
-        """Rows of the epoch that runs, or ran last, whoever reads them."""
-        return self._total
+        """Rows of the epoch that runs, or ran last, from its first batch on, whoever reads them."""
+        epoch = self.epochs[max(0, len(self._times) - 1)]
+        return max(0, self._total - self.batch_size * self._batches_skipped(epoch))
 
     @property
     def steps_per_epoch(self) -> int:

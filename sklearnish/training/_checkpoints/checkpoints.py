@@ -141,15 +141,22 @@ class Checkpoints:
 
     # Saving
 
-    def watch(self, batches: Iterable[Batch], state: State) -> Iterable[Batch]:
-        """Return the batches of one epoch; between them, the fit is saved from time to time."""
-        return batches if self.folder is None else self._watched(batches, state)
+    def watch(
+        self, batches: Iterable[Batch], state: State, is_whole: Callable[[], bool] = lambda: True
+    ) -> Iterable[Batch]:
+        """Return the batches of one epoch; between them, the fit is saved from time to time.
 
-    def _watched(self, batches: Iterable[Batch], state: State) -> Iterator[Batch]:
+        `is_whole` tells whether the state is all there is, and nothing waits in other processes.
+        """
+        return batches if self.folder is None else self._watched(batches, state, is_whole)
+
+    def _watched(
+        self, batches: Iterable[Batch], state: State, is_whole: Callable[[], bool]
+    ) -> Iterator[Batch]:
         """Save before a batch, never after the last: there is always one to go on with."""
         first, self.batches = self.batches, 0  # of later epochs, none is done before
         for number, batch in enumerate(batches, first):
-            if number and self._is_due(INTERVAL):
+            if number and self._is_due(INTERVAL) and is_whole():
                 self._save(state(batches=number), number)
             yield batch
 

@@ -126,6 +126,10 @@ class Descent:
         if self.will_step:
             self._step()
 
+    def is_whole(self) -> bool:
+        """Say whether no gradients wait in other processes for those of more batches."""
+        return self.world.size == 1 or not self._pending
+
     def finish(self) -> None:
         """Use what is left of an epoch whose batches do not fill the last step."""
         if self._pending:

@@ -54,12 +54,16 @@ def test_all_processes_together_read_every_batch_once(
 
     def batches(share):
         with prepare_loader(views[view], **options, share=share) as loader:
-            every = [list(loader) for _ in range(2)]
-            return [*every[0], *every[1]], loader.n_rows
+            every, n_rows = [], []
+            for _ in range(2):
+                every += list(loader)
+                n_rows.append(loader.n_rows)
+            return every, n_rows
 
     whole, n_rows = batches(Share())
     parts = [batches(Share(rank, size)) for rank in range(size)]
-    assert {n for _, n in parts} == {n_rows}
+    assert all(n == n_rows for _, n in parts)
+    assert sum(n_rows) == sum(map(len, whole))
     for batch, *ours in itertools.zip_longest(whole, *(part for part, _ in parts)):
         joined = torch.cat([part.X for part in ours])
         assert torch.equal(joined.sort(0).values, batch.X.sort(0).values)  # bit for bit
