@@ -171,9 +171,9 @@ def _measure(result: Result, works: list[Work], pairs: int) -> dict[str, dict[st
             "one": partial(work.seconds, 1, work.batch),
             "two": partial(work.seconds, 2, work.batch),
             "two, weak": partial(work.seconds, 2, 2 * work.batch),
-            "half": partial(work.seconds, 1, work.batch // 2),
         }
         samples = in_turn(contenders, pairs)
+        samples |= in_turn({"half": partial(work.seconds, 1, work.batch // 2)}, 2)
         strong, weak = (
             Ratio.of(seconds_of(samples["one"]), seconds_of(samples[name]))
             for name in ("two", "two, weak")
@@ -197,8 +197,8 @@ def _times_of(world: World, repeats: int = 40) -> list[float]:
     found = []
     for megabytes in MEGABYTES:
         tensor = torch.zeros(max(1, int(megabytes * 2**20 / 4)))
-        for number in range(repeats + 5):
-            if number == 5:
+        for number in range(repeats + 20):
+            if number == 20:
                 begun = time.perf_counter()
             world.add_up([tensor])
         found.append((time.perf_counter() - begun) / repeats)
