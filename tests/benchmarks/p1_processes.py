@@ -21,7 +21,7 @@ from tests.benchmarks._page import Bar, Result, table
 from tests.benchmarks._parquet import N_FEATURES, write_parquet
 from tests.ranks import in_ranks
 
-ROWS = {"quick": 512, "default": 1536, "full": 4096}
+ROWS = {"quick": 512, "default": 1024, "full": 4096}
 FILE_ROWS = {"quick": 20_000, "default": 131_072, "full": 1_048_576}
 EPOCHS, BATCH = 3, 256
 MEGABYTES = (1e-5, 0.1, 1, 4, 16)
