@@ -25,7 +25,7 @@ def cluster(kind: str, *, n_workers: int, use_gpu: bool = False, **options: Any)
         ``ray.init``, if that was called, or one that the environment names; else it starts Ray on
         this machine and stops it at the end. Needs ``pip install "sklearnish[ray]"``.
     n_workers : int
-        Workers that train together.
+        Workers that train together; ``n_processes`` is not used.
     use_gpu : bool, default=False
         Whether each has a GPU.
     **options : dict
@@ -39,7 +39,8 @@ def cluster(kind: str, *, n_workers: int, use_gpu: bool = False, **options: Any)
     Raises
     ------
     ValueError
-        If `kind` is another one, or `n_workers` is no whole number of at least 1.
+        If `kind` is another one, `n_workers` is no whole number of at least 1, or this machine has
+        fewer GPUs.
     ImportError
         If Ray is not installed.
 

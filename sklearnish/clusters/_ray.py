@@ -3,16 +3,18 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from sklearnish.data import Failure
+from sklearnish.data import Failure, n_cores
 from sklearnish.estimators import Given, Outcome, outcome_of
 from sklearnish.training import LostRankError, World, device_of_rank
+
+_START_TIMEOUT = 60
+"""Seconds that Ray Train waits for a place for its workers before it tries again."""
 
 
 @contextmanager
@@ -35,12 +37,23 @@ def on_ray(
         ) from error
     started = not ray.is_initialized()
     if started:
-        ray.init(log_to_driver=False, include_dashboard=False)
+        ray.init(num_cpus=max(n_cores(), n_workers), log_to_driver=False, include_dashboard=False)
     try:
+        if started:  # another cluster may still grow
+            _check_gpus(n_workers if use_gpu else 0, ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
         yield lambda given: _train(given, n_workers, use_gpu, options)
     finally:
         if started:
             ray.shutdown()
+
+
+def _check_gpus(wanted: int, found: float) -> None:
+    """Refuse what Ray would wait for without end."""
+    if wanted > found:
+        raise ValueError(
+            f"use_gpu=True takes a GPU for each of {wanted} workers, but this machine has "
+            f"{found:g}. Use fewer workers, or join a cluster by ray.init(address=...) before."
+        )
 
 
 def _train(
@@ -48,39 +61,58 @@ def _train(
 ) -> Outcome | Failure:
     """Let Ray Train start the workers, again if one dies, and return what came of it."""
     import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import ScalingConfig
+
+    with ExitStack() as stack:
+        folder = tempfile.mkdtemp(prefix="sklearnish-ray-")
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        box: Any = ray.remote(num_cpus=0)(_Box).remote()
+        stack.callback(ray.kill, box)
+        config = {"given": [_sent(given)], "box": box}
+        scaling = ScalingConfig(num_workers=n_workers, use_gpu=use_gpu, **options)
+        try:
+            _trainer(config, scaling, given[0], folder).fit()
+        except Exception as error:
+            if not isinstance(ray.get(box.get.remote()), Failure):
+                raise ChildProcessError(
+                    f"Ray could not finish this fit (max_restarts={given[0].max_restarts}): "
+                    f"{error}. If it found no place for {n_workers} workers, ray.init() before "
+                    "with more resources, or ask for fewer."
+                ) from error
+        found: Outcome | Failure = ray.get(box.get.remote())
+        return found
+
+
+def _sent(given: Given) -> Any:
+    """Put everything into Ray's store once; workers of a machine map it."""
+    import ray
+
+    try:
+        return ray.put(given)
+    except Exception as error:  # its text shows the rows
+        reason = error.__cause__ or error.__context__ or type(error).__name__
+        raise TypeError(
+            f"The estimator or its rows cannot be sent to Ray: {reason}. Make it picklable."
+        ) from None
+
+
+def _trainer(config: dict[str, Any], scaling: Any, estimator: Any, folder: str) -> Any:
+    """Make what starts workers: it waits for a place for them, and for their messages, so long."""
+    from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    estimator, folder = given[0], tempfile.mkdtemp(prefix="sklearnish-ray-")
-    box: Any = ray.remote(num_cpus=0)(_Box).remote()
-    trainer = TorchTrainer(
-        _run,
-        # Sent once, and mapped by the workers of a machine.
-        train_loop_config={"given": [ray.put(given)], "box": box},
-        scaling_config=ScalingConfig(num_workers=n_workers, use_gpu=use_gpu, **options),
-        torch_config=TorchConfig(
-            backend="nccl" if use_gpu else "gloo", timeout_s=int(estimator.worker_timeout) or 1
-        ),
-        run_config=RunConfig(
-            storage_path=folder,
-            failure_config=FailureConfig(max_failures=estimator.max_restarts),
-        ),
+    seconds = max(1, int(estimator.worker_timeout))
+    failures = FailureConfig(  # type: ignore[call-arg]
+        max_failures=estimator.max_restarts,
+        controller_failure_limit=max(1, seconds // _START_TIMEOUT),
     )
-    try:
-        trainer.fit()
-        found: Any = ray.get(box.get.remote())
-    except Exception as error:
-        found = ray.get(box.get.remote())
-        if not isinstance(found, Failure):
-            raise ChildProcessError(
-                f"Ray could not finish this fit, after {estimator.max_restarts} restarts "
-                f"(max_restarts): {error}"
-            ) from error
-    finally:
-        ray.kill(box)
-        shutil.rmtree(Path(folder), ignore_errors=True)
-    outcome: Outcome | Failure = found
-    return outcome
+    return TorchTrainer(
+        _run,
+        train_loop_config=config,
+        scaling_config=scaling,
+        torch_config=TorchConfig("nccl" if scaling.use_gpu else "gloo", timeout_s=seconds),
+        run_config=RunConfig(storage_path=folder, failure_config=failures),
+    )
 
 
 class _Box:

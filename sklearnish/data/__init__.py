@@ -44,6 +44,7 @@ from sklearnish.data._system.devices import (
     resolve_device,
 )
 from sklearnish.data._system.locks import one_maker
+from sklearnish.data._system.machine import n_cores
 from sklearnish.data._system.places import Place
 from sklearnish.data._system.warn import warn
 from sklearnish.data._tensors.batch import (
@@ -119,6 +120,7 @@ __all__ = [
     "last_windows",
     "let_others_draw",
     "mixed_as_objects",
+    "n_cores",
     "name_columns",
     "name_rows",
     "narrow",

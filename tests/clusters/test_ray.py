@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 SCRIPT = """
-import os, signal, sys, warnings
+import os, signal, sys, threading, warnings
 from pathlib import Path
 import torch
 import sklearnish as sn
@@ -53,6 +53,15 @@ with sn.cluster("ray", n_workers=2):
         classifier(module=Mine, module_params={"way": "raise"}).fit(X, y)
     except ZeroDivisionError as error:
         print("raised", error, *("In a process of this fit" in n for n in error.__notes__))
+    try:
+        classifier(module=Mine, module_params={"way": threading.Lock()}).fit(X, y)
+    except TypeError as error:
+        print("lock" in str(error), len(str(error)) < 200)
+try:
+    with sn.cluster("ray", n_workers=2, use_gpu=True):
+        pass
+except ValueError as error:
+    print(error)
 print("local", difference(alone, classifier(module=Mine).fit(X, y)) == 0)
 """
 
@@ -66,7 +75,8 @@ def test_a_fit_on_ray(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(tmp_path / "script.py"), str(tmp_path)],
         env=os.environ
-        | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0", "HOME": str(tmp_path)},
+        | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0", "HOME": str(tmp_path)}
+        | {"CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
         timeout=280,
@@ -77,6 +87,9 @@ def test_a_fit_on_ray(tmp_path):
         "killed True True",
         "steps True",
         "raised by the module True",
+        "True True",
+        "use_gpu=True takes a GPU for each of 2 workers, but this machine has 0. Use fewer "
+        "workers, or join a cluster by ray.init(address=...) before.",
         "local True",
     ]
     assert not list(Path(tempfile.gettempdir()).glob("sklearnish-ray-*"))
