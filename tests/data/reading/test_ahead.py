@@ -217,9 +217,9 @@ def test_a_forked_process_does_not_go_on_with_the_batches_of_its_parent(path, nu
     assert seen + sum(map(len, batches)) == N
 
 
-def test_a_pool_worker_reads_inline(path):
+def test_a_pool_worker_reads_in_a_thread(path):
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply(mode, (path, 2)) == "inline"
+        assert pool.apply(mode, (path, 2)) == "thread"
         assert pool.apply(stream, (path, 2)) == stream(path, 0)
 
 
