@@ -40,9 +40,10 @@ def test_several_processes_learn_what_one_learns(tmp_path, names, sizes):
         for key, value in alone.items():
             name = key.split("/")[0]
             for found in ranks:
-                assert np.isfinite(found[key]).all(), key
+                assert not np.isnan(found[key]).any(), key
                 assert np.array_equal(found[key], ranks[0][key]), f"{key}: processes differ"
             if name not in RANDOM:
                 tolerance = ROUNDED.get(name, 1e-9)
-                difference = np.abs(ranks[0][key] - value).max()
+                differs = ranks[0][key] != value  # not where both are infinite
+                difference = np.abs(ranks[0][key][differs] - value[differs]).max(initial=0)
                 assert difference < tolerance, f"{key} of {size} processes: {difference}"

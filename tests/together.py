@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from skorch.callbacks import EpochScoring, Freezer, LRScheduler
+from skorch.callbacks import Callback, EpochScoring, Freezer, GradientNormClipping, LRScheduler
 from torch import nn
 
 import sklearnish as sn
@@ -47,6 +47,27 @@ class Normal(nn.Module):
 
     def forward(self, X):
         return self.layers(X)
+
+
+class StaysInEval(nn.Module):
+    """Is never in training mode, and has constants: the least of float32, and thirds of them."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.linear = nn.Linear(in_features, out_features)
+        least = torch.finfo(torch.float32).min
+        self.register_buffer("constants", torch.tensor([least, 0.1, 0.7, -torch.inf]))
+
+    def train(self, mode=True):
+        return super().train(False)
+
+    def forward(self, X):
+        return self.linear(X)
+
+
+class Decay(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        net.optimizer_.param_groups[0].update(weight_decay=0.5, initial_lr=1.0)
 
 
 def shifted(x, rng):
@@ -152,6 +173,14 @@ def cases(folder):
                 Freezer("positive.*"),
             ],
         ).fit(X, y, X_val=X[:50], y_val=y[:50]),
+        "gradients of callbacks": lambda: classifier(
+            optimizer="adamw",
+            accumulate_steps=2,
+            callbacks=[GradientNormClipping(0.02), Decay()],
+            monitor="accuracy",
+            **early,
+        ).fit(X, y),
+        "always in eval mode": lambda: classifier(module=StaysInEval).fit(X, y),
         "seed of none": lambda: classifier(random_state=None).fit(X, y),
         "normalised": lambda: classifier(module=Normal).fit(X, y),
         "synchronised": lambda: synchronised(**early).fit(X, y),

@@ -98,6 +98,12 @@ def hooks_of(callbacks: Sequence[tuple[str, Callback]]) -> frozenset[str]:
     )
 
 
+def end_gradients(net: NeuralNet, batch: Batch) -> None:
+    """Tell callbacks of the gradients of a step, of which this batch is the last."""
+    named = list(net.get_all_learnable_params())
+    net.notify("on_grad_computed", named_parameters=named, batch=batch[:2], training=True)
+
+
 def record_batch(history: History, loss: float, size: int, prefix: str) -> None:
     """Write a batch's record to the history."""
     history.record_batch(f"{prefix}_loss", loss)

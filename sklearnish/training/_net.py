@@ -188,7 +188,7 @@ class Net(StatefulNet):
         state = partial(self.state_dict, stopping)
         if (found := checkpoints.take()) is not None:
             self.load_state_dict(found, stopping)
-        team.begin(self, not self.hooks_.isdisjoint(_callbacks.BATCH_HOOKS))
+        team.begin(self, bool(self.hooks_))
         self.kept_ = None
         if checkpoints.epochs and not checkpoints.batches:
             self.descent_.exchange()
@@ -247,7 +247,7 @@ class Net(StatefulNet):
             outputs: list[Tensor] | None = [] if score else None
             self.run_single_epoch(valid, False, "valid", self.validation_step, outputs=outputs)
             if score is not None and outputs is not None:
-                self._record(score(self.team_.world.rows_of_all(torch.cat(outputs))))
+                self._record(score(self.team_.outputs(outputs)))
         self._record(best_so_far(self.history.to_list()))
         self._record({"dur": time.perf_counter() - start, "lr": self.losses_.lr, "wait": waited})
         if self.descent_.schedule is not None:
@@ -297,7 +297,7 @@ class Net(StatefulNet):
         for batch in in_turns(iterator):
             if per_batch:
                 self._begin_batch(batch, training)
-            step = self.team_.step(self, step_fn(batch), batch)
+            step = self.team_.step(self, step_fn(batch), batch, training=training)
             losses.append(step["loss"], step["size"], descent.lr)
             if outputs is not None:
                 outputs.append(step["y_pred"])
@@ -326,10 +326,7 @@ class Net(StatefulNet):
                 raise
             raise too_large(self.step_, batch, self.batch_size, error) from error
         if "on_grad_computed" in self.hooks_:
-            parameters = list(self.get_all_learnable_params())
-            self.notify(
-                "on_grad_computed", named_parameters=parameters, batch=batch[:2], training=True
-            )
+            self.descent_.computed = partial(_callbacks.end_gradients, self, batch)
         self.team_.note(self, step, batch)
         self.descent_.step()
         return step

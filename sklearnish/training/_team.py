@@ -1,6 +1,6 @@
 """A net of which several processes each train a copy: what keeps the copies equal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ class Team:
     """Lets the copies of a net take the same steps; one that is alone costs nothing.
 
     The first process alone has callbacks. What they may change in its net, the others take over:
-    weights, learning rates, and which weights are frozen.
+    weights, numbers that the optimizer is given, and which weights are frozen.
 
     Parameters
     ----------
@@ -49,7 +49,9 @@ class Team:
             net.descent_.riders = self._told(step, batch)
             self._rides = net.descent_.will_step
 
-    def step(self, net: Any, step: dict[str, Any], batch: Batch) -> dict[str, Any]:
+    def step(
+        self, net: Any, step: dict[str, Any], batch: Batch, *, training: bool
+    ) -> dict[str, Any]:
         """Return loss and size of the whole batch, of which each process computed its part."""
         if self.world.size == 1:
             return step
@@ -57,7 +59,7 @@ class Team:
         if not rode:
             told = self._told(step, batch)
             self.world.add_up([told])
-        if net.module_.training:
+        if training:
             self._seen = self._seen + told[2]
         if self._led_in_steps:
             self.follow(net)
@@ -70,6 +72,11 @@ class Team:
         # Without rows it is a sum, of nothing or of a penalty.
         told[0], told[1], told[2] = loss * size if len(batch) else loss, size, len(batch)
         return told
+
+    def outputs(self, parts: Sequence[Tensor]) -> Tensor:
+        """Join outputs for validation rows; with callbacks, each process has all of them."""
+        own = torch.cat(list(parts))
+        return own if self._led else self.world.rows_of_all(own)
 
     def end_pass(self, net: Any) -> None:
         """Average statistics; see to it that every row was trained on.
@@ -94,15 +101,16 @@ class Team:
         """Take over what callbacks of the first process may have changed."""
         if not self._led:
             return
-        weights, groups = _tensors(net), net.optimizer_.param_groups
+        weights, options = _tensors(net), _options(net.optimizer_)
         learning = [float(weight.requires_grad) for weight in weights]
-        rates = [float(group["lr"]) for group in groups]
-        told = torch.tensor([*rates, *learning], dtype=torch.float64, device=self.world.device)
+        given = [float(group[name]) for group, name in options]
+        told = torch.tensor([*given, *learning], dtype=torch.float64, device=self.world.device)
         self.world.follow([*weights, told])
         numbers = told.tolist()
-        for group, rate in zip(groups, numbers, strict=False):
-            group["lr"] = rate
-        for weight, learns in zip(weights, numbers[len(groups) :], strict=True):
+        for (group, name), number in zip(options, numbers, strict=False):
+            if group[name] != number:
+                group[name] = number
+        for weight, learns in zip(weights, numbers[len(options) :], strict=True):
             if weight.is_leaf and weight.requires_grad != bool(learns):
                 weight.requires_grad_(bool(learns))
 
@@ -113,6 +121,12 @@ class Team:
     def end(self, net: Any) -> None:
         """Let the net be alone again."""
         net.descent_.join(ALONE)
+
+
+def _options(optimizer: Any) -> list[tuple[dict[str, Any], str]]:
+    """List groups of weights, each with the names of numbers by which it is optimized."""
+    names = [name for name, value in optimizer.defaults.items() if type(value) in (int, float)]
+    return [(group, name) for group in optimizer.param_groups for name in names]
 
 
 def _tensors(net: Any) -> list[Tensor]:

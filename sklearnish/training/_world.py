@@ -132,9 +132,11 @@ class World:
             return
         buffers = [buffer.detach() for buffer in module.buffers()]
         real = [buffer for buffer in buffers if buffer.is_floating_point()]
-        self.add_up(real)
-        for buffer in real:
-            buffer.div_(self.size)
+        # In float64, and divided first: constants stay what they are, the least of float32 too.
+        means = [buffer.double() / self.size for buffer in real]
+        self.add_up(means)
+        for buffer, mean in zip(real, means, strict=True):
+            buffer.copy_(mean)
         self.follow([buffer for buffer in buffers if not buffer.is_floating_point()])
 
     def part_generators(self, device: torch.device) -> None:

@@ -195,6 +195,27 @@ def test_batches_are_recorded_for_callbacks_that_ask():
     assert recorder.calls.count("grad") == 2
 
 
+class Norms(Callback):
+    def __init__(self):
+        self.norms = []
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        self.norms.append(torch.stack([p.grad.norm() for _, p in named_parameters]).norm().item())
+
+
+def test_callbacks_see_the_gradients_of_steps():
+    X, y = rows()
+    found = []
+    for options, size in (({}, 32), ({"accumulate_steps": 2}, 16)):
+        norms = Norms()
+        net = make_net(callbacks=[norms], lr=1e-3, **options)
+        train(net, batches(X, y, size))
+        assert pickle.loads(pickle.dumps(net)).descent_.computed is None
+        found.append(norms.norms)
+    assert len(found[0]) == 2
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
 def test_skorch_callbacks_work():
     X, y = rows()
     callbacks = [LRScheduler("ExponentialLR", gamma=0.5), SkorchEarlyStopping(patience=2, sink=str)]

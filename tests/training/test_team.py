@@ -14,7 +14,7 @@ def test_one_that_is_alone_changes_nothing():
     net = sn.TorchClassifier(max_epochs=1, random_state=0).fit(X, np.arange(20) % 2).net_
     step, team = {"loss": torch.ones(()), "size": 3}, Team()
     team.begin(net, True)
-    assert team.step(net, step, None) is step
+    assert team.step(net, step, None, training=True) is step
     assert team.agree(True) is True
     assert team.agree(False) is False
     assert net.team_.world is ALONE  # also after the fit
@@ -28,7 +28,7 @@ class FakeNet:
 
     def __init__(self, rank):
         self.module_, self.criterion_ = nn.Linear(2, 1), nn.MSELoss()
-        self.optimizer_ = torch.optim.SGD(self.module_.parameters(), lr=0.1 + rank)
+        self.optimizer_ = torch.optim.SGD(self.module_.parameters(), 0.1 + rank, rank / 2)
         self.callbacks_ = [] if rank else [("a", None)]
         self.module_.weight.requires_grad_(bool(rank))
         with torch.no_grad():
@@ -44,7 +44,8 @@ def follows(world: World):
     net, team = FakeNet(world.rank), Team(world)
     team.begin(net, hooks_of_steps=False)
     state = net.module_.weight.tolist(), net.module_.weight.requires_grad
-    rate = net.optimizer_.param_groups[0]["lr"]
+    (group,) = net.optimizer_.param_groups
+    rate = group["lr"], group["momentum"]
     stops = team.agree(world.rank == 1), team.agree(world.rank == 0)
     team.end(net)
     return state, rate, stops, net.joined
@@ -52,7 +53,7 @@ def follows(world: World):
 
 @pytest.mark.slow
 def test_the_others_follow_the_first():
-    wanted = (([[0.0, 0.0]], False), 0.1, (False, True), [2, 1])
+    wanted = (([[0.0, 0.0]], False), (0.1, 0.0), (False, True), [2, 1])
     assert in_ranks(2, follows) == [wanted, wanted]
 
 

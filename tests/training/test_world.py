@@ -15,6 +15,8 @@ def everything(world):
     module = nn.BatchNorm1d(2)
     module.running_mean += world.rank
     module.num_batches_tracked += world.rank
+    constants = torch.tensor([torch.finfo().min, 0.1, 0.7, -torch.inf])
+    module.register_buffer("constants", constants.clone())
     world.average(module)
     first = torch.full((2,), float(world.rank))
     world.follow([first])
@@ -29,6 +31,7 @@ def everything(world):
         "no bytes": world.same_bytes(b""),
         "mean": module.running_mean.tolist(),
         "count": int(module.num_batches_tracked),
+        "constants": torch.equal(module.constants, constants),
         "first": first.tolist(),
         "drawn": float(torch.rand(1)),
         "share": (world.share.rank, world.share.size),
@@ -50,6 +53,7 @@ def test_what_processes_tell_each_other():
             "no bytes": b"",
             "mean": [1.0, 1.0],
             "count": 0,
+            "constants": True,
             "first": [0.0, 0.0],
         }
 

@@ -174,7 +174,8 @@ def _run(
 ) -> None:
     """Train, and evaluate what there is to evaluate."""
     if valid is not None:
-        share = WHOLE if estimator.callbacks else loader.share  # callbacks see all rows
+        led = options["team"].world.same(bool(estimator.callbacks))
+        share = WHOLE if led else loader.share  # callbacks see all rows
         options |= validation_options(estimator, valid, net, share)
     options |= estimator._stopping(net, len(data), validated=valid is not None)
     net.train(

@@ -1,6 +1,6 @@
 """From a loss to changed weights: scaling, accumulation, clipping, step, schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, cast
 
@@ -32,6 +32,7 @@ class Descent:
     schedule: Schedule | None = field(default=None, init=False)
     world: World = field(default=ALONE, init=False)
     riders: Tensor | None = field(default=None, init=False)
+    computed: Callable[[], None] | None = field(default=None, init=False)  # told of gradients
 
     def __post_init__(self) -> None:
         """Begin without gradients."""
@@ -46,7 +47,7 @@ class Descent:
 
     def join(self, world: World) -> None:
         """Average gradients over the processes of a world from now on."""
-        self.world, self.riders = world, None
+        self.world, self.riders, self.computed = world, None, None
         self._sum = GradientSum(world, self._parameters()) if world.size > 1 else None
 
     def start(self, schedule: Any, steps: int | None) -> None:
@@ -146,6 +147,9 @@ class Descent:
             self._average()
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
+        if self.computed is not None:
+            self.computed()
+            self.computed = None
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters(), self.clip)
         if self.scaler is not None:
