@@ -1,5 +1,7 @@
 """What can be known about a module before it is trained."""
 
+import copy
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearnish.data import Features, warn
+from sklearnish.data import Batch, Features, restored_generators, warn
+from sklearnish.training._step.loss import BatchLoss, FunctionLoss, spell
 from sklearnish.training._step.out_of_memory import is_out_of_memory
 from sklearnish.training._step.parts import name_of
 from sklearnish.training._step.precision import as_taken, autocast
@@ -23,6 +26,12 @@ _FIT_THEM = (
     "Make it fit them; if its __init__ has an argument `in_features`, it is given the number of "
     "values in a row."
 )
+
+_ROUGH = 1e-4
+"""Share of a loss by which rounding may change it, at most."""
+
+_LOOKED_AT = 64
+"""Rows on which a criterion is tried."""
 
 _APART = 100
 """How many times the training loss the first validation loss is, if the rows are not alike."""
@@ -205,3 +214,33 @@ def check_row_mean(criterion: nn.Module) -> None:
     raise ValueError(
         f"Several processes average over rows, but the criterion {name} {fault}. {cure}."
     )
+
+
+def check_apart(loss: BatchLoss, y_pred: Tensor, y: Tensor) -> None:
+    """Refuse a criterion that is no mean over rows, by some of them, four or more.
+
+    It is called with all of them, and with each by itself, twice over, since a function may
+    squeeze a single row. One that draws random numbers is not judged.
+
+    Raises
+    ------
+    ValueError
+        If the mean of the losses of each is not the loss of all.
+    """
+    n = min(len(y), _LOOKED_AT)
+    rows = torch.arange(n, device=y.device)
+    with torch.no_grad(), restored_generators(True, y_pred.device):
+        tried = copy.deepcopy(loss)  # it may have a state
+        parts = (rows, rows, *(row.expand(2) for row in rows))
+        losses = torch.stack([tried(y_pred[p], Batch(y_pred[p], y[p]))[0] for p in parts])
+    whole, again, *each = losses.tolist()
+    mean, most = sum(each) / n, max(map(abs, each))
+    known = whole == again and math.isfinite(whole)
+    if known and not abs(mean - whole) <= _ROUGH * max(abs(whole), most):
+        given = loss.criterion
+        name = spell(given.function) if isinstance(given, FunctionLoss) else type(given).__name__
+        raise ValueError(
+            f"Several processes average over rows, but the criterion {name} is no mean over them: "
+            f"of {n} rows it is {whole:.6g}, and of each by itself {mean:.6g} on average. Return "
+            "the mean of what each row loses by itself, or train in one process."
+        )

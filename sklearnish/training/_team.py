@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from sklearnish.data import Batch
-from sklearnish.training._checks import check_row_mean
+from sklearnish.training._checks import check_apart, check_row_mean
 from sklearnish.training._world import ALONE, World
+
+_FEWEST = 4
+"""Rows on which a criterion can be judged."""
 
 
 class Team:
@@ -29,7 +32,7 @@ class Team:
         self.world = world
         self._drawn = drawn
         self._seen: Any = 0.0
-        self._led = self._led_in_steps = self._rides = False
+        self._led = self._led_in_steps = self._rides = self._judged = False
 
     def begin(self, net: Any, hooks_of_steps: bool) -> None:
         """Begin with the weights of the first, and with other random numbers for each."""
@@ -46,6 +49,7 @@ class Team:
     def note(self, net: Any, step: dict[str, Any], batch: Batch) -> None:
         """Let loss and size travel with the gradients, if those travel now."""
         if self.world.size > 1:
+            self._judge(net, step, batch)
             net.descent_.riders = self._told(step, batch)
             self._rides = net.descent_.will_step
 
@@ -64,6 +68,13 @@ class Team:
         if self._led_in_steps:
             self.follow(net)
         return step | {"loss": told[0] / told[1], "size": told[1]}
+
+    def _judge(self, net: Any, step: dict[str, Any], batch: Batch) -> None:
+        """Look at the criterion once; where rows are weighted, it is asked for each row anyway."""
+        weighted = net.weighted and batch.weight is not None
+        if not self._judged and not weighted and len(batch) >= _FEWEST and batch.y is not None:
+            self._judged = True
+            check_apart(net.step_.loss, step["y_pred"], batch.y)
 
     def _told(self, step: dict[str, Any], batch: Batch) -> Tensor:
         """Return what the others have to know of a batch."""

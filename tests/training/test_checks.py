@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from sklearnish import TorchClassifier, TorchRegressor
 from sklearnish.training import FunctionLoss
-from sklearnish.training._checks import check_row_mean
+from sklearnish.training._checks import check_apart, check_row_mean
+from sklearnish.training._step.loss import BatchLoss
 from tests.estimators.common import classification, regression
 
 
@@ -137,3 +138,59 @@ def test_losses_that_are_no_mean_over_rows_are_refused(criterion, text):
 )
 def test_means_over_rows_are_taken(criterion):
     check_row_mean(criterion)
+
+
+def judge(criterion, n=30):
+    """Let a criterion be judged on outputs and classes, as they are at the begin of a fit."""
+    g = torch.Generator().manual_seed(0)
+    y_pred, y = torch.randn(n, 3, generator=g) / 10, torch.arange(n) % 3
+    check_apart(BatchLoss(criterion), y_pred, y)
+
+
+def of_hard_rows(y_pred, y):
+    losses = F.cross_entropy(y_pred, y, reduction="none")
+    return losses.topk(len(y) // 2).values.mean()
+
+
+@pytest.mark.parametrize("n", [4, 5, 30, 1000])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y_pred, y: F.cross_entropy(y_pred, y, reduction="sum"),
+        lambda y_pred, y: F.cross_entropy(y_pred, y, weight=torch.tensor([1.0, 1.1, 1.2])),
+        lambda y_pred, y: F.mse_loss(y_pred, F.one_hot(y, 3).float()).sqrt(),
+        lambda y_pred, y: F.cross_entropy(y_pred / y_pred.std(), y),
+        of_hard_rows,
+    ],
+)
+def test_functions_that_are_no_mean_over_rows_are_refused(function, n):
+    with pytest.raises(ValueError, match="is no mean over them"):
+        judge(FunctionLoss(function), n)
+
+
+class Counts(nn.Module):
+    """Is a mean over rows, and notes how often it was called."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, y_pred, y):
+        self.calls += 1
+        return F.cross_entropy(y_pred, y)
+
+
+def test_functions_that_are_means_over_rows_are_taken():
+    judge(counts := Counts())
+    assert counts.calls == 0
+    judge(FunctionLoss(lambda y_pred, y: F.cross_entropy(y_pred, y, label_smoothing=0.1)), 4)
+    judge(FunctionLoss(lambda y_pred, y: F.cross_entropy(y_pred, y, reduction="none")))
+    judge(FunctionLoss(lambda y_pred, y: F.cross_entropy(y_pred, y) + torch.rand(())))
+    judge(FunctionLoss(lambda y_pred, y: y_pred.sum() * torch.nan))
+    judge(nn.MultiMarginLoss(weight=torch.tensor([1.0, 2.0, 3.0])))
+
+
+def test_judging_draws_no_numbers():
+    before = torch.get_rng_state()
+    judge(FunctionLoss(lambda y_pred, y: F.cross_entropy(y_pred, y) + torch.rand(())))
+    assert torch.equal(torch.get_rng_state(), before)
