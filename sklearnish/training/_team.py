@@ -25,10 +25,12 @@ class Team:
     world : World, default=ALONE
         The processes.
     drawn : callable, default=None
-        Returns how many rows the order of the last epoch had.
+        Returns how many rows the order of the last epoch had, and a hash of it.
     """
 
-    def __init__(self, world: World = ALONE, drawn: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, world: World = ALONE, drawn: Callable[[], tuple[int, int]] | None = None
+    ) -> None:
         self.world = world
         self._drawn = drawn
         self._seen: Any = 0.0
@@ -95,17 +97,21 @@ class Team:
         Raises
         ------
         RuntimeError
-            If the processes together had more or fewer rows than the epoch.
+            If the processes together had more or fewer rows than the epoch, or other ones.
         """
         if self.world.size == 1:
             return
         self.world.average(net.module_)
         seen, self._seen = int(self._seen), 0.0
-        if self._drawn is not None and seen != (wanted := self._drawn()):
+        if self._drawn is None:
+            return
+        first, *_ = orders = self.world.numbers_of_all(self._drawn())
+        if seen != first[0] or any(order != first for order in orders):
             raise RuntimeError(
-                f"The {self.world.size} processes of this fit trained on {seen} rows together, "
-                f"but the epoch has {wanted}. All of them must be given the same rows in the same "
-                "order, and a sampler that draws the same rows in each."
+                f"The {self.world.size} processes of this fit trained on {seen} rows together; the "
+                f"epoch has {first[0]:.0f}, in an order that must be the same in each of them. A "
+                "sampler that draws at random must draw the same everywhere: let it take an "
+                "argument rng, and draw with that."
             )
 
     def follow(self, net: Any) -> None:

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -58,10 +60,12 @@ def test_the_others_follow_the_first():
 
 
 def wrong_rows(world: World):
-    net, team = FakeNet(world.rank), Team(world, drawn=lambda: 7)
-    team._seen = 6
-    with pytest.raises(RuntimeError, match="trained on 6 rows together, but the epoch has 7"):
-        team.end_pass(net)
+    net = FakeNet(world.rank)
+    for seen, told in ((7, 7), (6, 7), (7, world.rank)):
+        team = Team(world, drawn=lambda told=told: (7, told))
+        team._seen = seen
+        with nullcontext() if seen == told else pytest.raises(RuntimeError, match="7, in an order"):
+            team.end_pass(net)
     return True
 
 

@@ -7,6 +7,7 @@ The stream of batches is the same in all modes: a mode only decides where a fetc
 
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -73,6 +74,7 @@ class Loader:
     share: Share = WHOLE
 
     _times: list[EpochTimes] = field(default_factory=list, init=False)
+    _orders: dict[int, int] = field(default_factory=dict, init=False)  # hashes, of each epoch
     _memory: dict[int, int] = field(default_factory=dict, init=False)  # of each reading process
     _total: int = field(default=0, init=False)  # rows of an epoch
     _stream: Iterator[tuple[Fetch, Fetched]] | None = field(default=None, init=False)
@@ -90,9 +92,16 @@ class Loader:
         """Read from the beginning of an epoch on."""
         self.close()
         epochs = range(epoch, self.epochs.stop)
-        fetches = (f for each in epochs for f in self.order.epoch(each))
+        fetches = (self._noted(f) for each in epochs for f in self.order.epoch(each))
         wanted = (self._own(f) for f in fetches if self._skipped(f) < f.n_rows)
         return read_ahead(self.reader, wanted, lambda: self.plan, self.timeout)
+
+    def _noted(self, fetch: Fetch) -> Fetch:
+        """Note which rows a fetch has, if others are to have the same."""
+        if not self.share.is_whole:
+            before = 0 if fetch.start == 0 else self._orders[fetch.epoch]
+            self._orders[fetch.epoch] = zlib.crc32(fetch.positions.data, before)
+        return fetch
 
     def _own(self, fetch: Fetch) -> Fetch:
         """Leave out of a fetch what other processes read."""
@@ -205,6 +214,11 @@ class Loader:
         """Rows of the epoch that runs, or ran last, from its first batch on, whoever reads them."""
         epoch = self.epochs[max(0, len(self._times) - 1)]
         return max(0, self._total - self.batch_size * self._batches_skipped(epoch))
+
+    @property
+    def order_hash(self) -> int:
+        """A hash of the order of the epoch that runs, or ran last; 0 if all rows are read here."""
+        return self._orders.get(self.epochs[max(0, len(self._times) - 1)], 0)
 
     @property
     def steps_per_epoch(self) -> int:

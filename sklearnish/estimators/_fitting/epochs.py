@@ -21,6 +21,7 @@ from sklearnish.data import (
     warn,
     with_codes,
 )
+from sklearnish.estimators._fitting.alike import check_alike
 from sklearnish.estimators._fitting.drafts import snapshot
 from sklearnish.estimators._fitting.fit_task import FitTask, learned_by
 from sklearnish.estimators._fitting.held_out import validation_options
@@ -71,6 +72,7 @@ def _train(
     place: Place,
 ) -> None:
     """Run the epochs; what they change in the process is put back."""
+    check_alike(estimator, data, valid, world)
     open_ended, epochs = epochs is not None, choose_sizes(estimator, len(data), epochs)
     device = place.device
     earlier = None if start == "new" else estimator.net_
@@ -99,7 +101,7 @@ def _train(
             options = {"epochs": epochs, "checkpoints": checkpoints, "open_ended": open_ended}
             with _loader(estimator, data, net, epochs, checkpoints, world) as loader:
                 told = partial(_as_if_stopped, estimator, net, loader.report, valid)
-                options["team"] = Team(world, lambda: loader.n_rows)
+                options["team"] = Team(world, lambda: (loader.n_rows, loader.order_hash))
                 options |= {
                     "begin_epoch": task.begin_epoch,
                     "end_epoch": partial(task.end_epoch, told),
