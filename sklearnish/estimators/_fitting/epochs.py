@@ -53,6 +53,8 @@ def train(
     world: World = ALONE,
 ) -> None:
     """Run the epochs, on a device where the fit has a place until its end."""
+    if not world.is_first:
+        task.mute()
     alone = world.size == 1
     wanted = estimator.device if alone else world.device
     bound = estimator.net_.device if alone and start == "net" else None

@@ -70,8 +70,8 @@ class FitTask:
             self._rows = {"X": X, "y": y, "metadata": weights}
 
     def mute(self) -> None:
-        """Tell nobody: another process of the fit does."""
-        self._rows = {}
+        """Tell nobody from now on: another process of the fit does."""
+        self._rows, self._root, self._epoch = {}, None, None
 
     def run(self, fit: Callable[..., None], *args: Any) -> None:
         """Call a function that fits; tear callbacks down at its end, whatever comes of it."""

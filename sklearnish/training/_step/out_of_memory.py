@@ -6,6 +6,7 @@ import torch
 
 from sklearnish.data import Batch, narrow
 from sklearnish.training._step.step import Step
+from sklearnish.training._synchronised import is_synchronised
 
 _SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "bad alloc")
 """How the messages of torch's allocators read, of any device."""
@@ -31,13 +32,17 @@ def too_large(step: Step, batch: Batch, batch_size: int, error: BaseException) -
     # The frames of the failed step hold its activations.
     traceback.clear_frames(error.__traceback__)
     step.descent.optimizer.zero_grad(set_to_none=True)
-    tried = min(len(batch), batch_size)
-    fits = tried // 2
+    n = step.descent.world.size  # this is the part of one process
+    fits = min(len(batch), batch_size) // 2
+    tried = min(len(batch) * n, batch_size)
+    told = f"batch_size={tried} runs out of memory on {step.device}"
+    if is_synchronised(step.module):  # its layers would wait for other processes
+        return of_same_kind(error, f"{told}. Take a smaller one, with accumulate_steps.")
     while fits and not _try(step, narrow(batch, 0, fits)):
         fits //= 2
-    told = f"batch_size={tried} runs out of memory on {step.device}"
     if not fits:
         return of_same_kind(error, f"{told}, and so does one row.")
+    fits *= n
     steps = step.descent.accumulate * -(-tried // fits)
     same = f"batch_size={fits} with accumulate_steps={steps} gives the same optimizer steps."
     return of_same_kind(error, f"{told}; {fits} fits. {same}")

@@ -232,10 +232,11 @@ def test_scores_of_epochs_come_from_all_fits_of_a_search(n_jobs, capsys):
 
 
 @pytest.mark.slow
-def test_a_child_process_tells_of_its_epochs(capsys):
+@pytest.mark.parametrize("params", [{"isolate": True}, {"n_processes": 2}])
+def test_a_child_process_tells_of_its_epochs(params, capsys):
     pytest.importorskip("rich")
     monitor, bar = ScoringMonitor(scoring="accuracy"), ProgressBar()
-    clf = make(isolate=True).set_callbacks(monitor, bar).fit(X, Y)
+    clf = make(**params).set_callbacks(monitor, bar).fit(X, Y)
     assert monitor.get_logs().data_as_pandas.task_name.to_list() == ["fit"] + 3 * ["epoch"]
     assert vars(clf)[CALLBACKS] == [monitor, bar]
     assert "TorchClassifier - fit" in capsys.readouterr().out

@@ -9,7 +9,11 @@ import torch
 from torch import nn
 
 import sklearnish as sn
-from sklearnish.training import is_out_of_memory, of_same_kind
+from sklearnish.data import Batch
+from sklearnish.training import World, is_out_of_memory, of_same_kind
+from sklearnish.training._step.descent import Descent
+from sklearnish.training._step.out_of_memory import too_large
+from sklearnish.training._step.step import Step
 
 # Each row costs 80 kB in the hidden layer; 4096 of them 330 MB.
 LIMITED = """
@@ -122,6 +126,26 @@ def test_the_error_is_of_the_kind_that_was_raised(kind):
         clf.predict(X)
     with pytest.raises(kind, match=r"batch_size=8 runs out of memory .* so does one row"):
         clf.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("synchronised", [False, True])
+def test_sizes_are_those_of_all_processes(synchronised):
+    normal = nn.BatchNorm1d(2)
+    module = nn.Sequential(Picky(MemoryError, 5), normal)
+    descent = Descent(torch.optim.SGD(module.parameters()))
+    descent.world = World(0, 2)
+    options = {"units": 1.0, "precision": "float32", "device": torch.device("cpu")}
+    step = Step(module, nn.CrossEntropyLoss(), descent, n_outputs=2, **options)
+    if synchronised:
+        normal.forward = lambda X: pytest.fail("asks other processes")
+    batch = Batch(torch.ones(10, 2), torch.zeros(10, dtype=torch.int64))
+    message = str(too_large(step, batch, 20, MemoryError()))
+    wanted = (
+        "batch_size=20 runs out of memory on cpu; 10 fits. batch_size=10 with accumulate_steps=2"
+    )
+    if synchronised:
+        wanted = "batch_size=20 runs out of memory on cpu. Take a smaller one"
+    assert message.startswith(wanted)
 
 
 def test_other_errors_pass_as_they_are():
