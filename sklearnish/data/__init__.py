@@ -7,6 +7,7 @@ from sklearnish.data._bad_rows import find_bad_rows, name_rows
 from sklearnish.data._dataset import Dataset
 from sklearnish.data._errors import BadRowsError, DatasetChangedError, DataWorkerError, Failure
 from sklearnish.data._files.atomic import atomic_path, remove_leftovers, reserve
+from sklearnish.data._files.maps import described
 from sklearnish.data._fingerprint import as_bytes, fingerprint, fingerprint_of_rows
 from sklearnish.data._functions.functions import PerBatch, per_batch
 from sklearnish.data._functions.randomness import (
@@ -103,6 +104,7 @@ __all__ = [
     "check_rows_alone",
     "concat",
     "current_device",
+    "described",
     "detached",
     "device_for_fit",
     "device_generator",

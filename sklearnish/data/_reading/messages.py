@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -168,7 +169,12 @@ class _Pickler(pickle.Pickler):
 
 
 def without_numbers(obj: Any) -> Any:
-    """Take a tensor apart; those that are no plain numbers in memory are pickled as usual."""
+    """Take a tensor apart; those that are no plain numbers in memory are pickled as usual.
+
+    Arrays with gaps are closed: NumPy would copy their numbers into the pickle.
+    """
+    if type(obj) is np.ndarray and not (obj.flags.forc or obj.dtype.hasobject):
+        return np.ascontiguousarray(obj).__reduce_ex__(5)
     if type(obj) is not Tensor or not _is_plain(obj):
         return NotImplemented
     flat: Any = obj.contiguous().reshape(-1).view(torch.uint8).numpy()

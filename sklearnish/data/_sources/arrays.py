@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from sklearnish.data._files.changes import Manifest
+from sklearnish.data._files.maps import described
 from sklearnish.data._pairs import check_rows_alone
 from sklearnish.data._source import Column, Field, IntArray, Source
 from sklearnish.data._tensors.convert import as_tensor
@@ -53,7 +53,8 @@ class ArraySource(Source):
     def __getstate__(self) -> dict[str, Any]:
         """Describe a memory map by its file: pickled as an array it would travel whole."""
         state = self.__dict__.copy()
-        state["_X"] = _as_file(self._X)
+        if (file := described(self._X, "r")) is not None:
+            state["_X"] = file
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -123,27 +124,6 @@ def _check_inputs(X: Mapping[str, Any]) -> None:
 def _by_numbers(X: Any) -> bool:
     """Tell maps that can be written to, those that joblib makes for its processes, small ones."""
     return X.mode != "r" or X.nbytes <= _SMALL or "joblib_memmapping" in str(X.filename)
-
-
-def _as_file(X: Any) -> Any:
-    """Describe a C-contiguous memory map, or a slice of one, by what maps it again, read-only.
-
-    Mode "c" is no such thing: what was written to the map is not in the file.
-    """
-    mapped = isinstance(X, np.memmap) and X.filename is not None and X.flags.c_contiguous
-    if not mapped or X.mode == "c":
-        return X
-    root = X
-    while isinstance(root.base, np.memmap):
-        root = root.base
-    offset = root.offset + X.ctypes.data - root.ctypes.data
-    path = str(X.filename)
-    return partial(_map, Manifest.of(path), path, X.dtype, "r", offset, X.shape)
-
-
-def _map(manifest: Manifest, *args: Any) -> Any:
-    """Map a file; what it looked like is there to make a pickle of other rows another one."""
-    return np.memmap(*args)
 
 
 def as_rows(X: Any) -> Any:

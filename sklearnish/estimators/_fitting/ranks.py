@@ -13,6 +13,7 @@ from sklearnish.data import (
     Dataset,
     Failure,
     Parcel,
+    described,
     parcel,
     resolve_device,
     unpacked,
@@ -178,10 +179,12 @@ def job_pickler() -> Any:
     from cloudpickle import CloudPickler
 
     class JobPickler(CloudPickler):
-        """Leaves the numbers of tensors out, as NumPy does with those of arrays."""
+        """Leaves out the numbers of tensors and arrays, and what is in files."""
 
         def reducer_override(self, obj: Any) -> Any:
-            """Take a tensor apart, or do as usual."""
+            """Take a tensor apart, name the file of a memory map, or do as usual."""
+            if (file := described(obj)) is not None:
+                return file.func, file.args
             reduced = without_numbers(obj)
             return super().reducer_override(obj) if reduced is NotImplemented else reduced
 

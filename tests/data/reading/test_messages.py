@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from sklearnish.data._reading import messages
-from sklearnish.data._reading.messages import receive, send
+from sklearnish.data._reading.messages import parcel, receive, send, unpacked
 
 
 @pytest.fixture
@@ -53,6 +53,16 @@ def test_tensors_arrive_as_they_are(link, monkeypatch, kind, nameless):
     assert number == 7
     assert got["x"].dtype == tensor.dtype
     assert torch.equal(got["x"].to_dense(), tensor.to_dense())
+
+
+@pytest.mark.parametrize("part", [np.s_[:, ::2], np.s_[::-1], np.s_[::3, 1]])
+def test_arrays_with_gaps_are_not_copied_into_the_pickle(part):
+    array = np.arange(10_000.0).reshape(100, 100)[part]
+    with parcel({"x": array}, messages._Pickler) as job:
+        pickled = job.stop - job.start
+        again = unpacked(job)["x"]
+    np.testing.assert_array_equal(again, array)
+    assert pickled < 1000
 
 
 def test_a_message_may_be_written_to_and_holds_no_descriptor(link):

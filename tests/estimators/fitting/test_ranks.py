@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import sklearnish as sn
+from sklearnish.data import parcel, unpacked
 from sklearnish.estimators._fitting import ranks
 from tests.estimators.common import classification
 from tests.estimators.fitting.test_child_process import children
@@ -158,6 +159,16 @@ def test_arrays_are_shared(tmp_path):
         params = {"max_epochs": 1, "batch_size": 5000, "random_state": 0, "n_processes": 2}
         own[width] = float(sn.TorchClassifier(Weighs, **params).fit(big, y).module_.own)
     assert own[1024] - own[4] < 150, own
+
+
+def test_of_a_file_that_is_mapped_nothing_is_copied(tmp_path):
+    mapped = np.memmap(tmp_path / "x.bin", "float32", "w+", shape=(1000, 10))
+    mapped[:] = np.arange(10)
+    for given in ({"whole": mapped, "part": mapped[:, 1:]}, sn.as_dataset(mapped[:, :-1])):
+        with parcel(given, ranks.job_pickler()) as job:
+            assert job.stop < 4000
+            again = unpacked(job)
+    np.testing.assert_array_equal(again.read(np.arange(2)).X, mapped[:2, :-1])
 
 
 class Listens(torch.nn.Module):
