@@ -103,7 +103,8 @@ def _least(history: list[dict[str, Any]], name: str) -> float:
 
 
 def _joined(sizes: list[int | Tensor]) -> list[int] | Tensor:
-    """Join weights as they are; keep counts."""
-    if sizes and isinstance(sizes[0], Tensor):
-        return torch.stack(sizes)  # type: ignore[arg-type]
-    return list(sizes)  # type: ignore[arg-type]
+    """Join weights as they are; keep counts, unless the epoch began where there were weights."""
+    weights = [size for size in sizes if isinstance(size, Tensor)]
+    if not weights:
+        return list(sizes)  # type: ignore[arg-type]
+    return torch.stack([torch.as_tensor(size, device=weights[0].device) for size in sizes])

@@ -46,9 +46,15 @@ class Descent:
         self.optimizer.zero_grad(set_to_none=True)
 
     def join(self, world: World) -> None:
-        """Average gradients over the processes of a world from now on."""
+        """Average gradients over the processes of a world from now on.
+
+        Those that wait, of a checkpoint that each of them was given, are left to the first.
+        """
         self.world, self.riders, self.computed = world, None, None
         self._sum = GradientSum(world, self._parameters()) if world.size > 1 else None
+        if not world.is_first and self._pending:
+            self._size = 0
+            self.optimizer.zero_grad(set_to_none=True)
 
     def start(self, schedule: Any, steps: int | None) -> None:
         """Begin a schedule over all steps from the full learning rate; go on with any other.

@@ -48,6 +48,20 @@ def test_goes_on_from_a_state_bit_for_bit(sizes, cut):
     assert then.mean(0.1) == whole.mean(0.1)
 
 
+@pytest.mark.parametrize("first", ["counts", "weights"])
+def test_goes_on_with_sizes_of_another_kind(first):
+    """Several processes tell sizes as tensors, one as counts."""
+    kinds = [COUNTS, [torch.tensor(count, dtype=torch.float64) for count in COUNTS]]
+    before, after = kinds if first == "counts" else kinds[::-1]
+    begun = noted(EpochLoss("training", 1), LOSSES[:5], before[:5])
+    then = EpochLoss("training", 1)
+    then.load_state_dict(begun.state_dict(), CPU)
+    noted(then, LOSSES[5:9], after[5:9])
+    assert len(then.state_dict()["sizes"]) == 9
+    noted(then, LOSSES[9:], after[9:])
+    assert then.mean(0.1) == noted(EpochLoss("training", 1), LOSSES, COUNTS).mean(0.1)
+
+
 def test_a_state_is_not_changed_by_what_follows():
     epoch = noted(EpochLoss("training", 1), LOSSES[:5], COUNTS[:5])
     state = epoch.state_dict()

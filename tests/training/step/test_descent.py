@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from sklearnish.training import World
 from sklearnish.training._step.descent import Descent
 from sklearnish.training._step.optimizers import take_step
 
@@ -52,3 +53,15 @@ def test_hooks_and_wrappers_of_a_step_are_called():
     optimizer.step = lambda: called.append("wrapper")
     take_step(optimizer)
     assert called == ["hook", "wrapper"]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_gradients_that_wait_are_those_of_the_first_process(rank):
+    weight = torch.nn.Parameter(torch.ones(2))
+    descent = Descent(torch.optim.SGD([weight], lr=0.1), accumulate=3)
+    descent.backward(weight.sum(), 5)
+    descent.join(World(rank, 2))
+    waiting = descent.state_dict()
+    assert waiting["pending"] == 1  # the step comes as soon in each
+    assert waiting["size"] == (0 if rank else 5)
+    assert (weight.grad is None) == bool(rank)
