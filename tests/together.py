@@ -38,15 +38,22 @@ class Unused(nn.Module):
         )
 
 
+class Rectified(nn.BatchNorm1d):
+    """Does more than the layer that it is derived from."""
+
+    def forward(self, X):
+        return super().forward(X).relu()
+
+
 class Normal(nn.Module):
-    def __init__(self, in_features, out_features, dropout=0.5, **options):
+    def __init__(self, in_features, out_features, dropout=0.5, layer=nn.BatchNorm1d, **options):
         super().__init__()
-        normal = nn.BatchNorm1d(8, **options)
+        normal = layer(8, **options)
         layers = nn.Linear(in_features, 8), normal, nn.ReLU(), nn.Dropout(dropout)
         self.layers = nn.Sequential(*layers, nn.Linear(8, out_features))
 
     def forward(self, X):
-        return self.layers(X)
+        return self.layers(X.view(X.size(0), -1))  # which refuses no rows
 
 
 class StaysInEval(nn.Module):
@@ -189,6 +196,10 @@ def cases(folder):
             {"affine": False, "track_running_stats": False}, accumulate_steps=2
         ).fit(X, y),
         "synchronised, files": lambda: synchronised({"momentum": None}, **window).fit(plain),
+        "synchronised, derived": lambda: synchronised({"layer": Rectified}, compile=True).fit(X, y),
+        "synchronised, frozen": lambda: synchronised(
+            {"track_running_stats": False}, freeze=["layers.1"]
+        ).fit(X, y),
         "bf16": lambda: classifier(precision="bf16").fit(X, y),
     }
 

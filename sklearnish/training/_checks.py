@@ -99,7 +99,7 @@ def no_gradients(module: nn.Module) -> RuntimeError:
 
 def one_value_per_channel(module: nn.Module, n_rows: int) -> ValueError:
     """Make the error for a batch of which a normalisation learns nothing."""
-    rows = "one row" if n_rows == 1 else f"{n_rows} rows"
+    rows = f"{n_rows} rows" if n_rows > 1 else "one row"  # maybe that of another process
     return ValueError(
         f"A batch normalisation in module {name_of(module)} is given a single value per channel, "
         f"of a batch of {rows}: it trains on the mean and deviation of several. Take a larger "

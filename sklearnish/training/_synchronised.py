@@ -1,92 +1,156 @@
 """Batch normalisation by the rows that all processes have of a batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
-from sklearnish.training._world import World
+from sklearnish.training._world import ALONE, World
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @contextmanager
-def synchronised(module: nn.Module, world: World) -> Iterator[None]:
-    """Let layers of batch normalisation use the statistics of whole batches, for a while.
-
-    They stay what they are, and predict as before. ``nn.SyncBatchNorm`` is another class, and
-    knows GPUs alone.
-    """
-    layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
-    for layer in layers:
-        layer.forward = MethodType(partial(_forward, world), layer)  # type: ignore[method-assign]
+def synchronised(step: Any, world: World) -> Iterator[None]:
+    """Let the steps of a fit normalise by whole batches."""
+    step.normalising = world
     try:
         yield
     finally:
-        for layer in layers:
-            vars(layer).pop("forward", None)
+        step.normalising = ALONE
 
 
-def is_synchronised(module: nn.Module) -> bool:
-    """Say whether a module has layers that all processes must call at once."""
-    return any("forward" in vars(layer) for layer in module.modules())
+def batch_norms(module: nn.Module) -> list[nn.Module]:
+    """List layers of batch normalisation."""
+    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
 
 
-def _forward(world: World, layer: Any, X: Tensor) -> Tensor:
-    """Normalise; in training, by the rows of all processes."""
-    if not layer.training:
-        normal: Tensor = type(layer).forward(layer, X)
-        return normal
-    layer._check_input_dim(X)
-    axes, shape = [0, *range(2, X.ndim)], [1, -1, *[1] * (X.ndim - 2)]
-    own = X.new_tensor([X.numel() / X.shape[1]])
-    sums, n = _sum_of_all(torch.cat([X.sum(axes), own]), world).split([X.shape[1], 1])
-    mean = sums / n
-    away = X - mean.view(shape)
-    variance = _sum_of_all(away.square().sum(axes), world) / n
-    _track(layer, mean.detach(), variance.detach(), n.detach())
-    normal = away * torch.rsqrt(variance + layer.eps).view(shape)
-    if layer.affine:
-        normal = normal * layer.weight.view(shape) + layer.bias.view(shape)
-    return normal
+@contextmanager
+def whole_batches(module: nn.Module, world: World, *, counts: bool = True) -> Iterator[None]:
+    """Let layers normalise by the rows of all processes, for one step.
+
+    They stay what they are, also for callbacks, which are called between steps: a layer computes
+    what it always does, but where it calls torch's function, ours answers. ``nn.SyncBatchNorm`` is
+    another class, and knows GPUs alone.
+    """
+    mode = _WholeBatches(world, counts)
+    kept = [(vars(layer), vars(layer).get("forward")) for layer in batch_norms(module)]
+    for layer in batch_norms(module):
+        layer.forward = partial(mode.call, layer.forward)
+    try:
+        yield
+    finally:
+        for attributes, forward in kept:
+            del attributes["forward"]
+            if forward is not None:
+                attributes["forward"] = forward
+
+
+class _WholeBatches(TorchFunctionMode):
+    """Normalises by the rows of all processes, which call the same layers in the same order.
+
+    Parameters
+    ----------
+    world : World
+        The processes.
+    counts : bool
+        Whether the rows of this process are among those of the batch.
+    """
+
+    def __init__(self, world: World, counts: bool) -> None:
+        super().__init__()
+        self._world, self._counts = world, counts
+
+    def call(self, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a layer; backward does it once more, if it recomputes activations."""
+        with self:
+            return forward(*args, **kwargs)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Answer for batch normalisation."""
+        asked = self._normalise if func is functional.batch_norm else func
+        return asked(*args, **kwargs or {})
+
+    def _normalise(
+        self,
+        input: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        """Take the arguments of torch's function; half precision is added up in float32."""
+        if not training:
+            return functional.batch_norm(
+                input, running_mean, running_var, weight, bias, training, momentum, eps
+            )
+        X = input.float() if input.dtype in _HALF else input
+        axes, shape = [0, *range(2, X.ndim)], [1, -1, *[1] * (X.ndim - 2)]
+        mean, n = self._mean(X, axes)
+        away = X - mean.view(shape)
+        variance = self._total(away.square().sum(axes)) / n
+        if running_mean is not None and running_var is not None:
+            _track(running_mean, mean, momentum)
+            _track(running_var, variance * (n / (n - 1)), momentum)
+        normal = away * torch.rsqrt(variance + eps).view(shape)
+        normal = normal if weight is None else normal * weight.view(shape)
+        normal = normal if bias is None else normal + bias.view(shape)
+        return normal.to(input.dtype)
+
+    def _mean(self, X: Tensor, axes: list[int]) -> tuple[Tensor, Tensor]:
+        """Return the means of channels, and of how many values each is; refuse a single one."""
+        values = X.numel() // X.shape[1]
+        sums = self._total(torch.cat([X.sum(axes), X.new_tensor([values])]))
+        n = sums[-1].detach()
+        # Who has several need not wait for the device.
+        if values * self._counts <= 1 and float(n) <= 1:
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got input size {X.shape}"
+            )
+        return sums[:-1] / n, n
+
+    def _total(self, own: Tensor) -> Any:
+        """Add up over all processes."""
+        return _Total.apply(own, self._world, self._counts)  # type: ignore[no-untyped-call]
+
+
+class _Total(torch.autograd.Function):
+    """Adds up over all processes; what the sum changes is the sum of what it changes in each.
+
+    A process whose rows do not count takes part with zeros, whatever it computed.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, world: World, counts: bool) -> Tensor:
+        """Add up."""
+        ctx.world, ctx.counts = world, counts
+        return _sum(own, world, counts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """Add up, too."""
+        return _sum(gradients[0], ctx.world, ctx.counts), None, None
+
+
+def _sum(own: Tensor, world: World, counts: bool) -> Tensor:
+    """Return the sum over those processes that count."""
+    total = own.clone() if counts else torch.zeros_like(own)
+    world.add_up([total])
+    return total
 
 
 @torch.no_grad()
-def _track(layer: Any, mean: Tensor, variance: Tensor, n: Tensor) -> None:
-    """Move the running statistics, as torch does."""
-    if not layer.track_running_stats:
-        return
-    layer.num_batches_tracked.add_(1)
-    momentum = layer.momentum
-    if momentum is None:  # a mean over all batches
-        momentum = 1.0 / float(layer.num_batches_tracked)
-    unbiased = variance * (n / (n - 1).clamp(min=1))
-    layer.running_mean.lerp_(mean.to(layer.running_mean.dtype), momentum)
-    layer.running_var.lerp_(unbiased.to(layer.running_var.dtype), momentum)
-
-
-def _sum_of_all(tensor: Tensor, world: World) -> Any:
-    """Add a tensor up over all processes."""
-    return _SumOfAll.apply(tensor, world)  # type: ignore[no-untyped-call]
-
-
-class _SumOfAll(torch.autograd.Function):
-    """Adds up over all processes; what the sum changes is the sum of what it changes in each."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor, world: World) -> Tensor:
-        """Add up."""
-        ctx.world = world
-        total = tensor.clone()
-        world.add_up([total])
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """Add up, too."""
-        total = gradients[0].clone()
-        ctx.world.add_up([total])
-        return total, None
+def _track(running: Tensor, value: Tensor, momentum: float) -> None:
+    """Move a running statistic, as torch does."""
+    running.lerp_(value.to(running.dtype), momentum)

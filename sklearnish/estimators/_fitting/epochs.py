@@ -130,9 +130,7 @@ def _train(
 
 def _together(estimator: Any, net: Net, world: World) -> AbstractContextManager[None]:
     """Let layers normalise by whole batches, if asked to."""
-    if estimator.sync_batch_norm and world.size > 1:
-        return synchronised(net.module_, world)
-    return nullcontext()
+    return synchronised(net.step_, world) if estimator.sync_batch_norm else nullcontext()
 
 
 def _report(loader: Loader, world: World) -> PipelineReport:

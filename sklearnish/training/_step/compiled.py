@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from sklearnish.data import Batch, each, tensors_of, warn
 from sklearnish.training._step.step import Step
-from sklearnish.training._synchronised import is_synchronised
+from sklearnish.training._synchronised import batch_norms
 
 Graph = Callable[..., Any]
 _COMMON = 100
@@ -165,7 +165,7 @@ def _check(step: Step) -> None:
     if step.precision == "fp16":
         raise ValueError("precision='fp16' scales the loss by what the last steps gave.")
     parts = _Parts(step)
-    if is_synchronised(step.module):
+    if step.normalising.size > 1 and batch_norms(step.module):
         raise ValueError("sync_batch_norm=True lets its layers talk to other processes.")
     for part in (*parts.modules(), *parts.parameters()):
         if any(getattr(part, name, None) for name in _HOOKS):

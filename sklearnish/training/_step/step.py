@@ -1,17 +1,18 @@
 """One step but the change of weights: outputs, loss and gradients of a batch."""
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from sklearnish.data import Batch, Features
+from sklearnish.data import Batch, Features, each
 from sklearnish.training._step.descent import Descent
 from sklearnish.training._step.loss import BatchLoss
 from sklearnish.training._step.precision import as_taken, autocast
-from sklearnish.training._synchronised import is_synchronised
+from sklearnish.training._synchronised import batch_norms, whole_batches
+from sklearnish.training._world import ALONE, World
 
 
 @dataclass(eq=False, repr=False)
@@ -42,6 +43,7 @@ class Step:
     precision: str
     device: torch.device
     n_outputs: int
+    normalising: World = field(default=ALONE, init=False)  # by whose rows layers normalise
 
     def __post_init__(self) -> None:
         """Build the loss; its units lie on the device, since to move them a step would wait."""
@@ -51,8 +53,12 @@ class Step:
 
     def train(self, batch: Batch) -> dict[str, Any]:
         """Compute the gradients of one batch, operation by operation."""
-        written_out = hasattr(self.module, "gradient") and hasattr(self.criterion, "residual")
-        return self._written_out(batch) if written_out else self._by_autograd(batch)
+        if hasattr(self.module, "gradient") and hasattr(self.criterion, "residual"):
+            return self._written_out(batch)
+        if self.normalising.size == 1:
+            return self._by_autograd(batch)
+        with whole_batches(self.module, self.normalising):
+            return self._by_autograd(batch)
 
     def _by_autograd(self, batch: Batch) -> dict[str, Any]:
         """Compute the gradients of any module and criterion."""
@@ -82,8 +88,8 @@ class Step:
     def train_without_rows(self, batch: Batch) -> dict[str, Any]:
         """Stand in for a batch of which other processes have all the rows."""
         step, module = self.without_rows(), cast(Any, self.module)
-        if is_synchronised(module):  # the others wait for its layers
-            (self.infer(batch.X).sum() * 0.0).backward()  # type: ignore[no-untyped-call]
+        if self.normalising.size > 1 and batch_norms(module):
+            self._call_layers(batch)
         if not (hasattr(module, "gradient") and self.descent.world.is_first):
             self.descent.receive([], [], 0)
             return step
@@ -92,6 +98,16 @@ class Step:
             module.add_penalty(gradient, 1.0)
             self.descent.receive([module.packed], [gradient], 0, factor=1)
             return step | {"loss": step["loss"] + module.penalty(1.0)}
+
+    def _call_layers(self, batch: Batch) -> None:
+        """Meet the others in their layers, with a row that does not count; many take no fewer."""
+        row = each(lambda rows: rows.new_zeros(1, *rows.shape[1:]), batch)
+        waiting = [(weight, weight.grad) for weight in self.module.parameters()]
+        with whole_batches(self.module, self.normalising, counts=False):
+            outputs = self.infer(row.X)
+            outputs.backward(torch.zeros_like(outputs))  # type: ignore[no-untyped-call]
+        for weight, gradient in waiting:
+            weight.grad = gradient
 
     def without_rows(self) -> dict[str, Any]:
         """Return the sum of no losses."""

@@ -232,6 +232,23 @@ def test_what_cannot_be_compiled_is_computed_eagerly(what, reason):
         torch.testing.assert_close(net.module_.state_dict(), run().module_.state_dict())
 
 
+class Chosen(nn.Module):
+    """Sets which method is its forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+        self.forward = self.fast
+
+    def fast(self, X):
+        return self.layer(X)
+
+
+def test_a_forward_of_ones_own_is_compiled():
+    net = train(batches(), Chosen(), compile=True)
+    assert graphs(net) == 1
+
+
 def test_scaled_losses_are_computed_eagerly():
     net = Net(nn.Linear(4, 1), nn.MSELoss(), compile=True, precision="fp16", device="cpu")
     with pytest.warns(UserWarning, match="precision='fp16' scales the loss"):
