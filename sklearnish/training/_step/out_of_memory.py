@@ -6,7 +6,6 @@ import torch
 
 from sklearnish.data import Batch, narrow
 from sklearnish.training._step.step import Step
-from sklearnish.training._synchronised import is_synchronised
 
 _SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "bad alloc")
 """How the messages of torch's allocators read, of any device."""
@@ -36,8 +35,6 @@ def too_large(step: Step, batch: Batch, batch_size: int, error: BaseException) -
     fits = min(len(batch), batch_size) // 2
     tried = min(len(batch) * n, batch_size)
     told = f"batch_size={tried} runs out of memory on {step.device}"
-    if is_synchronised(step.module):  # its layers would wait for other processes
-        return of_same_kind(error, f"{told}. Take a smaller one, with accumulate_steps.")
     while fits and not _try(step, narrow(batch, 0, fits)):
         fits //= 2
     if not fits:
