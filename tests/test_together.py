@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-FEW = ["arrays", "parquet", "weights", "early", "unused weights"]
+FEW = ["parquet", "early", "unused weights"]
 # What a module draws at random, or learns from the rows that are with it in a batch, is its own.
 RANDOM = {"table", "normalised", "seed of none"}
 ROUNDED = {"float32": 1e-5, "bf16": 0.05}

@@ -38,6 +38,7 @@ def everything(world):
     }
 
 
+@pytest.mark.slow
 def test_what_processes_tell_each_other():
     found = in_ranks(3, everything)
     drawn = {result.pop("drawn") for result in found}
