@@ -263,6 +263,7 @@ def rows_and_labels(n_rows=40):
     return np.random.default_rng(0).random((n_rows, 3), dtype=np.float32), np.arange(n_rows) % 2
 
 
+@pytest.mark.slow
 def test_nothing_is_left_after_fifty_fits(cell):
     at = cell("50 fits", "2 workers", "no process, no descriptor, no shared memory is left")
     X, y = rows_and_labels()

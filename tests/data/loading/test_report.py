@@ -211,6 +211,7 @@ def test_workers_that_start_for_longer_than_they_save_are_not_advised(table):
     assert "num_workers=4" in replace(small, cores=4, start_seconds=0.0).bottleneck
 
 
+@pytest.mark.slow
 def test_no_workers_are_advised_for_what_cannot_be_sent_to_them(table, monkeypatch):
     monkeypatch.setattr("sklearnish.data._loading.loader.n_cores", lambda: 4)
     sent = reported(table.map(slow_row), num_workers=0)

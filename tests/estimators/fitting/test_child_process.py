@@ -101,13 +101,14 @@ def test_what_kills_it_is_an_error_here(way, text):
     assert not children()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "kind", "text"),
     [
-        pytest.param("two", RuntimeError, "TakesTwo: two arguments", marks=pytest.mark.slow),
+        ("two", RuntimeError, "TakesTwo: two arguments"),
         ("sys.exit", ChildProcessError, r"SystemExit\(5\)"),
-        pytest.param("error", ZeroDivisionError, "by the module", marks=pytest.mark.slow),
-        pytest.param("lock", RuntimeError, "Locked: holds a lock", marks=pytest.mark.slow),
+        ("error", ZeroDivisionError, "by the module"),
+        ("lock", RuntimeError, "Locked: holds a lock"),
     ],
 )
 def test_errors_come_through(way, kind, text):
@@ -171,14 +172,8 @@ class Tells(torch.nn.Linear):
         return super().forward(X)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
-        signal.SIGKILL,
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_it_ends_with_its_parent(tmp_path, fault):
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", ALONE], cwd=tmp_path, env=environ) as parent:
@@ -199,6 +194,7 @@ class Holds(torch.nn.Linear):
         self.lock = threading.Lock()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_back_is_said():
     clf = sn.TorchClassifier(Holds, max_epochs=1, random_state=0, isolate=True)
     with pytest.raises(TypeError, match=r"processes of isolate=True: .*lock.*leave out isolate"):
